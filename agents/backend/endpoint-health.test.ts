@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { type Evidence, FRESH_HEALTH, stepHealth } from './endpoint-health.ts'
+
+const ready: Evidence = { kind: 'ready' }
+const refused: Evidence = { kind: 'refused' }
+const slow: Evidence = { kind: 'bad', reason: 'no answer within 1000 ms' }
+const loading: Evidence = { kind: 'bad', reason: 'not ready (HTTP 400)' }
+
+function play(...evidence: Evidence[]): string[] {
+  let health = FRESH_HEALTH
+  return evidence.map((one) => {
+    health = stepHealth(health, one)
+    return health.state === 'failed' ? `failed: ${health.reason}` : health.state
+  })
+}
+
+test.each<[string, Evidence[], string[]]>([
+  [
+    'a server that comes up is starting until its first ready answer',
+    [refused, loading, slow, ready],
+    ['starting', 'starting', 'starting', 'ready'],
+  ],
+  ['a refused connection fails a ready server at once', [ready, refused], ['ready', 'failed: refused']],
+  ['one slow answer is forgiven', [ready, slow, ready, slow, ready], ['ready', 'ready', 'ready', 'ready', 'ready']],
+  ['two bad answers in a row fail', [ready, slow, loading], ['ready', 'ready', 'failed: not ready (HTTP 400)']],
+  ['a failed server says its newest reason', [ready, refused, loading], ['ready', 'failed: refused', 'failed: not ready (HTTP 400)']],
+  ['a failed server is ready again by one ready answer', [ready, refused, ready, slow], ['ready', 'failed: refused', 'ready', 'ready']],
+])('%s', (_, evidence, expected) => {
+  expect(play(...evidence)).toEqual(expected)
+})
+
+test('a server that never answered says why it is still starting', () => {
+  expect(stepHealth(FRESH_HEALTH, refused)).toEqual({ state: 'starting', reason: 'refused' })
+})

@@ -1,0 +1,46 @@
+/**
+ * Decides the health of the inference server beside the agent from what its health port answers. Invariant: STARTING is left by a ready answer only, so a
+ * server that never served is never called failed; a refused connection fails a ready one at once, anything softer must be seen twice in a row.
+ */
+import { EndpointHealth, type EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+
+export type Health =
+  | { readonly state: 'starting'; readonly reason: string }
+  | { readonly state: 'ready'; readonly doubt: boolean }
+  | { readonly state: 'failed'; readonly reason: string }
+
+export type Evidence =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'refused' }
+  /** Not ready, too slow, or an answer that makes no sense. */
+  | { readonly kind: 'bad'; readonly reason: string }
+
+export const FRESH_HEALTH: Health = { state: 'starting', reason: 'not asked yet' }
+
+export function stepHealth(health: Health, evidence: Evidence): Health {
+  if (evidence.kind === 'ready') return { state: 'ready', doubt: false }
+  const reason = evidence.kind === 'refused' ? 'refused' : evidence.reason
+  switch (health.state) {
+    case 'starting':
+      return { state: 'starting', reason }
+    case 'failed':
+      return { state: 'failed', reason }
+    case 'ready':
+      return evidence.kind === 'refused' || health.doubt ? { state: 'failed', reason } : { state: 'ready', doubt: true }
+    default:
+      return health satisfies never
+  }
+}
+
+export function healthOf(health: Health): Pick<EndpointReport, 'health' | 'healthReason'> {
+  switch (health.state) {
+    case 'starting':
+      return { health: EndpointHealth.ENDPOINT_HEALTH_STARTING, healthReason: health.reason }
+    case 'ready':
+      return { health: EndpointHealth.ENDPOINT_HEALTH_READY, healthReason: '' }
+    case 'failed':
+      return { health: EndpointHealth.ENDPOINT_HEALTH_FAILED, healthReason: health.reason }
+    default:
+      return health satisfies never
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Holds the GPUs of the host as the lines of a looping nvidia-smi tell of them. The loop prints a block of rows per tick and nothing between blocks: a
+ * second row of one GPU begins a new one. A GPU that was known and is missing from a whole block is lost. Nothing but an own row makes a lost GPU OK.
+ */
+import { limits } from '../../core/limits.ts'
+import { type GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+
+export type GpuTable = {
+  readonly gpus: ReadonlyMap<string, GpuReport>
+  /** Uuids told of since the block began. */
+  readonly block: ReadonlySet<string>
+}
+
+export const EMPTY_TABLE: GpuTable = { gpus: new Map(), block: new Set() }
+
+/** A GPU that was lost before its uuid was ever seen goes by its place on the bus. */
+const placeholder = (pciBusId: string): string => `pci-${pciBusId}`
+
+export function withRow(table: GpuTable, gpu: GpuReport): GpuTable {
+  const { gpus, block } = turnPage(table, gpu.uuid)
+  if (!gpus.has(gpu.uuid) && gpus.size >= limits.gpusPerNodeMax) return table
+  const next = new Map(gpus).set(gpu.uuid, gpu)
+  next.delete(placeholder(gpu.pciBusId))
+  return { gpus: next, block: new Set(block).add(gpu.uuid) }
+}
+
+export function withLost(table: GpuTable, pciBusId: string, reason: string): GpuTable {
+  const known = [...table.gpus.values()].find((gpu) => gpu.pciBusId === pciBusId)
+  const uuid = known?.uuid ?? placeholder(pciBusId)
+  const { gpus, block } = table
+  if (!gpus.has(uuid) && gpus.size >= limits.gpusPerNodeMax) return table
+  return { gpus: new Map(gpus).set(uuid, lost(known ?? unseen(pciBusId), reason)), block: new Set(block).add(uuid) }
+}
+
+/** The next line may come from another run, whose first block must not be joined to a half of this one's. */
+export const withNewRun = (table: GpuTable): GpuTable => ({ gpus: table.gpus, block: new Set() })
+
+export const withAllLost = (table: GpuTable, reason: string): GpuTable => ({
+  gpus: new Map([...table.gpus].map(([uuid, gpu]) => [uuid, lost(gpu, reason)])),
+  block: new Set(),
+})
+
+/** What is still true when nobody can be asked: which GPUs there are, and which of them had failed. */
+export const withoutMeasurements = (table: GpuTable): readonly GpuReport[] =>
+  [...table.gpus.values()].map((gpu) =>
+    gpu.state === GpuState.GPU_STATE_FAILED ? gpu : { ...identity(gpu), state: GpuState.GPU_STATE_UNSPECIFIED, stateReason: '' },
+  )
+
+function turnPage(table: GpuTable, uuid: string): GpuTable {
+  if (!table.block.has(uuid)) return table
+  const gpus = [...table.gpus].map(([known, gpu]): [string, GpuReport] => [
+    known,
+    table.block.has(known) ? gpu : lost(gpu, 'nvidia-smi no longer lists this GPU'),
+  ])
+  return { gpus: new Map(gpus), block: new Set() }
+}
+
+const lost = (gpu: GpuReport, reason: string): GpuReport =>
+  gpu.state === GpuState.GPU_STATE_FAILED && gpu.stateReason === reason
+    ? gpu
+    : { ...identity(gpu), state: GpuState.GPU_STATE_FAILED, stateReason: reason }
+
+const identity = ({ uuid, name, pciBusId, index, driverVersion }: GpuReport) => ({ uuid, name, pciBusId, index, driverVersion })
+
+const unseen = (pciBusId: string): GpuReport => ({
+  uuid: placeholder(pciBusId),
+  name: '',
+  pciBusId,
+  driverVersion: '',
+  state: GpuState.GPU_STATE_UNSPECIFIED,
+  stateReason: '',
+})

@@ -1,0 +1,48 @@
+/**
+ * Reads one cell of nvidia-smi's CSV. Whatever is not plainly a value is unknown, and unknown is absent: a bracketed cell such as [N/A] never
+ * becomes 0, nor does a number outside what the quantity can be.
+ */
+
+const MIB = 1024n * 1024n
+const UINT32_MAX = 4_294_967_295
+const NOT_A_VALUE = new Set(['', '-', 'N/A', 'ERR!'])
+
+/** Bracketed answers, such as [Not Supported] or [Unknown Error], say why there is no value. */
+const known = (cell: string): boolean => !NOT_A_VALUE.has(cell) && !cell.startsWith('[')
+
+export function numberCell(cell: string, least: number, most: number): number | undefined {
+  if (!/^-?\d{1,10}(\.\d{1,6})?$/.test(cell)) return undefined
+  const value = Number(cell)
+  return value >= least && value <= most ? value : undefined
+}
+
+/** 0..100 becomes 0..1. */
+export function percentCell(cell: string): number | undefined {
+  const percent = numberCell(cell, 0, 100)
+  return percent === undefined ? undefined : percent / 100
+}
+
+export function countCell(cell: string): number | undefined {
+  const value = numberCell(cell, 0, UINT32_MAX)
+  return value !== undefined && Number.isInteger(value) ? value : undefined
+}
+
+export const bigCountCell = (cell: string): bigint | undefined => (/^\d{1,18}$/.test(cell) ? BigInt(cell) : undefined)
+
+/** Bytes, from MiB. */
+export const memoryCell = (cell: string): bigint | undefined => (/^\d{1,10}$/.test(cell) ? BigInt(cell) * MIB : undefined)
+
+export const maskCell = (cell: string): bigint | undefined => (/^0x[0-9a-f]{1,16}$/i.test(cell) ? BigInt(cell) : undefined)
+
+/** A card that cannot do it says [N/A]: unknown here, as it is nothing that a decision may rest on. */
+export const switchCell = (cell: string): boolean | undefined => (cell === 'Enabled' ? true : cell === 'Disabled' ? false : undefined)
+
+export const textCell = (cell: string, lengthMax = 128): string | undefined => (known(cell) && cell.length <= lengthMax ? cell : undefined)
+
+export const uuidCell = (cell: string): string | undefined => (/^GPU-[0-9a-f-]{8,64}$/i.test(cell) ? cell : undefined)
+
+/** `0000:0C:00.0` and `00000000:0c:00.0` are one place; the long form in capitals is its name here. */
+export function busIdCell(cell: string): string | undefined {
+  const parts = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])$/i.exec(cell)
+  return parts === null ? undefined : `${(parts[1] ?? '').padStart(8, '0')}:${parts[2]}`.toUpperCase()
+}

@@ -1,0 +1,108 @@
+/** Wires an agent: what looks, what decides, what tells. */
+import { randomUUID } from 'node:crypto'
+import { createLog } from '../core/edge/log.ts'
+import { Counter, Gauge, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
+import { connectNats } from '../core/edge/nats-link.ts'
+import { ProcessLife } from '../core/edge/process-life.ts'
+import { announceReady } from '../core/edge/ready-line.ts'
+import { systemClock } from '../core/edge/system-clock.ts'
+import { endpointId } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import { rollCall, telemetrySubject } from '../core/subjects.ts'
+import manifest from '../package.json' with { type: 'json' }
+import { GpuBinding, gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { readConfig, type ServerConfig } from './config.ts'
+import { SampleLoop } from './sample-loop.ts'
+import { modelLister } from './wire/list-models.ts'
+import { reportPublisher } from './wire/publish-report.ts'
+import { hostReader } from './wire/read-host.ts'
+import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
+import { watchServer } from './wire/watch-server.ts'
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const config = readConfig(argv)
+  const log = createLog('agent', config.logLevel)
+  const life = new ProcessLife(log)
+  life.obeySignals()
+
+  const registry = newRegistry()
+  const registers = [registry]
+  const published = new Counter({ name: 'millrace_agent_reports_total', help: 'Reports published', labelNames: ['kind'], registers })
+  const dropped = new Counter({ name: 'millrace_agent_reports_dropped_total', help: 'Reports dropped', labelNames: ['reason'], registers })
+  const samples = new Counter({ name: 'millrace_agent_samples_total', help: 'Looks at GPUs, server and host', registers })
+  const smiRuns = new Counter({ name: 'millrace_agent_nvidia_smi_runs_total', help: 'Times nvidia-smi was started', registers })
+
+  let busUp = false
+  const page = await serveMetrics(config.metricsListen, registry, () =>
+    busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats} is not connected` },
+  )
+  life.onStop('metrics', () => page.close())
+  const link = await connectNats({
+    servers: [config.nats],
+    name: `agent ${config.node}`,
+    log,
+    onWaiting: (detail) => log.warn({ detail }, 'nats.waiting'),
+  })
+  life.onStop('nats', () => link.close())
+  busUp = true
+
+  // Not within the call: the loop comes last, and several changes of one moment are one report.
+  const lookSoon = (): void => void setImmediate(() => loop.look())
+  const smi = runNvidiaSmi({ program: config.nvidiaSmi, clock: systemClock, log, onChange: lookSoon, onStart: () => smiRuns.inc() })
+  life.onStop('nvidia-smi', () => smi.close())
+  const allGpus = (): string[] => smi.gpus().gpus.map(({ uuid }) => uuid)
+  const server =
+    config.server && watchServer({ ...serverOptions(config.node, config.server, allGpus), clock: systemClock, log, onChange: lookSoon })
+  if (server !== undefined) life.onStop('server', () => server.close())
+
+  const loop = new SampleLoop(
+    {
+      clock: systemClock,
+      gpus: smi.gpus,
+      endpoints: () => (server === undefined ? [] : [server.report()]),
+      host: hostReader(),
+      publish: reportPublisher(link, telemetrySubject(config.mesh, config.node), log, {
+        published: (kind) => published.inc({ kind }),
+        dropped: (reason) => dropped.inc({ reason }),
+      }),
+    },
+    { nodeId: config.node, bootId: randomUUID(), zone: config.zone, agentVersion: manifest.version, simulated: config.simulated },
+  )
+  new Gauge({
+    name: 'millrace_agent_gpu_telemetry',
+    help: '1 for the state that holds: unspecified, ok, no_gpu or failed',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset()
+      this.set({ state: gpuTelemetryToJSON(smi.gpus().gpuTelemetry).replace('GPU_TELEMETRY_', '').toLowerCase() }, 1)
+    },
+  })
+  const timer = setInterval(() => {
+    samples.inc()
+    loop.look()
+  }, limits.samplePeriod)
+  life.onStop('samples', () => clearInterval(timer))
+  link.onState((state) => {
+    busUp = state === 'up'
+    if (busUp) loop.linkReturned()
+  })
+  await link.subscribe(rollCall(config.mesh), () => loop.rollCalled())
+  announceReady('agent', { metrics: page.address })
+}
+
+function serverOptions(node: string, server: ServerConfig, allGpus: () => readonly string[]) {
+  const { gpus } = server
+  return {
+    fixed: {
+      id: endpointId(node, server.name),
+      address: server.advertise,
+      gpuBinding: gpus === undefined ? GpuBinding.GPU_BINDING_ALL : GpuBinding.GPU_BINDING_FLAG,
+      capacity: server.capacity,
+    },
+    gpuUuids: gpus === undefined ? allGpus : () => gpus,
+    health: server.http,
+    metricsUrl: server.metricsUrl,
+    models: server.models ?? modelLister(server.grpc),
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Decides whether a sample is worth a report now, and how much of it goes. A state that changed or a queue that really moved goes at once; otherwise a
+ * report keeps the promised period, also when nothing changed, because silence means something else.
+ */
+import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
+import type { EndpointReport, GpuReport, HostReport, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+
+/** What the agent sees at one moment. */
+export type Sample = Pick<NodeReport, 'gpuTelemetry' | 'gpuTelemetryReason'> & {
+  readonly gpus: readonly GpuReport[]
+  readonly endpoints: readonly EndpointReport[]
+  readonly host: HostReport | undefined
+}
+
+/** What receivers know, as far as this side can tell. */
+export type Sent = { readonly at: Millis; readonly fullAt: Millis; readonly sample: Sample }
+
+export type Plan = 'nothing' | 'delta' | 'full'
+
+/** Samples come by a timer that may be early: half a sample's grace, or a report would wait for the next one and seem missed. */
+const DUE = limits.reportPeriod - limits.samplePeriod / 2
+const QUEUE_STEP = 2
+const QUEUE_SHARE = 0.25
+
+/** `sent` is undefined when receivers may know nothing, or something else. */
+export function planReport(sent: Sent | undefined, sample: Sample, now: Millis): Plan {
+  if (sent === undefined || now - sent.fullAt >= limits.fullReportPeriod || listsDiffer(sent.sample, sample)) return 'full'
+  if (now - sent.at >= DUE || stateChanged(sent.sample, sample) || queueMoved(sent.sample, sample)) return 'delta'
+  return 'nothing'
+}
+
+/** The GPUs and endpoints to be sent whole, because something in them changed. */
+export function changedSince(before: Sample, sample: Sample): Pick<Sample, 'gpus' | 'endpoints'> {
+  return {
+    gpus: sample.gpus.filter(
+      (gpu) =>
+        !same(
+          gpu,
+          before.gpus.find(({ uuid }) => uuid === gpu.uuid),
+        ),
+    ),
+    // How long the probe took changes with every probe, and is no reason to send the endpoint.
+    endpoints: sample.endpoints.filter((endpoint) => {
+      const was = before.endpoints.find(({ id }) => id === endpoint.id)
+      return was === undefined || !same({ ...endpoint, probeLatencyMs: undefined }, { ...was, probeLatencyMs: undefined })
+    }),
+  }
+}
+
+/** Only a full report can say that a GPU is no longer there. */
+const listsDiffer = (before: Sample, sample: Sample): boolean =>
+  !same(
+    before.gpus.map(({ uuid }) => uuid),
+    sample.gpus.map(({ uuid }) => uuid),
+  )
+
+const stateChanged = (before: Sample, sample: Sample): boolean =>
+  before.gpuTelemetry !== sample.gpuTelemetry ||
+  sample.gpus.some((gpu, at) => gpu.state !== before.gpus[at]?.state) ||
+  sample.endpoints.some((endpoint, at) => endpoint.health !== before.endpoints[at]?.health)
+
+const queueMoved = (before: Sample, sample: Sample): boolean =>
+  sample.endpoints.some((endpoint, at) => isMove(before.endpoints[at]?.load?.queueDepth, endpoint.load?.queueDepth))
+
+function isMove(before: number | undefined, now: number | undefined): boolean {
+  if (before === undefined || now === undefined) return before !== now
+  if (before === 0 || now === 0) return before !== now
+  const step = Math.abs(now - before)
+  return step >= QUEUE_STEP && step >= before * QUEUE_SHARE
+}
+
+function same(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
+  const names = new Set([...Object.keys(one), ...Object.keys(other)])
+  return [...names].every((name) => same((one as Record<string, unknown>)[name], (other as Record<string, unknown>)[name]))
+}

@@ -1,0 +1,98 @@
+import { beforeEach, expect, test } from 'vitest'
+import { millis } from '../core/units.ts'
+import {
+  EndpointHealth,
+  EndpointReport,
+  GpuReport,
+  GpuState,
+  GpuTelemetry,
+  type NodeReport,
+} from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { SampleLoop } from './sample-loop.ts'
+
+let now = 0
+let linkUp = true
+let gpus: GpuReport[] = []
+let endpoints: EndpointReport[] = []
+let published: NodeReport[] = []
+let loop: SampleLoop
+
+beforeEach(() => {
+  now = 0
+  linkUp = true
+  gpus = [gpu('GPU-1'), gpu('GPU-2')]
+  endpoints = [EndpointReport.fromPartial({ id: 'gpu-a/triton', health: EndpointHealth.ENDPOINT_HEALTH_READY, load: { queueDepth: 0 } })]
+  published = []
+  loop = new SampleLoop(
+    {
+      clock: { now: () => millis(now) },
+      gpus: () => ({ gpus, gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_OK, gpuTelemetryReason: '' }),
+      endpoints: () => endpoints,
+      host: () => ({ memoryTotalBytes: 1n }),
+      publish: (report) => linkUp && published.push(report) > 0,
+    },
+    { nodeId: 'gpu-a', bootId: 'boot-1', zone: 'z1', agentVersion: '0', simulated: false },
+  )
+})
+
+const gpu = (uuid: string, more: Partial<GpuReport> = {}): GpuReport =>
+  GpuReport.fromPartial({ uuid, state: GpuState.GPU_STATE_OK, ...more })
+
+function run(until: number): void {
+  for (; now <= until; now += 250) loop.look()
+}
+const told = (): string[] =>
+  published.map(({ sequence, full, gpus, endpoints }) => `${sequence} ${full ? 'full' : 'delta'} ${gpus.length}+${endpoints.length}`)
+
+test('a quiet node sends one full report and then a heartbeat every 500 ms', () => {
+  run(1_500)
+  expect(told()).toEqual(['1 full 2+1', '2 delta 0+0', '3 delta 0+0', '4 delta 0+0'])
+  expect(published[0]).toMatchObject({ nodeId: 'gpu-a', bootId: 'boot-1', zone: 'z1', intervalMs: 500 })
+})
+
+test('every ten seconds all is told again', () => {
+  run(20_500)
+  expect(told().flatMap((one, at) => (one.includes('full') ? [at] : []))).toEqual([0, 20, 40])
+})
+
+test('a lost GPU is told at once, alone, with an event', () => {
+  run(500)
+  gpus = [gpu('GPU-1'), gpu('GPU-2', { state: GpuState.GPU_STATE_FAILED, stateReason: 'GPU is lost' })]
+  loop.look()
+  expect(told().at(-1)).toBe('3 delta 1+0')
+  expect(published.at(-1)?.events).toEqual([{ ageMs: 0n, kind: 'gpu.failed', detail: 'GPU-2: GPU is lost' }])
+  run(1_250)
+  expect(published.at(-1)?.events).toEqual([])
+})
+
+test('while the bus is away nothing is kept, and its return brings one full report of the newest', () => {
+  run(500)
+  linkUp = false
+  run(5_000)
+  gpus = [gpu('GPU-1', { utilization: 0.9 }), gpu('GPU-2')]
+  linkUp = true
+  loop.linkReturned()
+  expect(told()).toEqual(['1 full 2+1', '2 delta 0+0', '3 full 2+1'])
+  expect(published.at(-1)?.gpus[0]?.utilization).toBe(0.9)
+})
+
+test('a break that was too short to drop a report is made good as well', () => {
+  run(250)
+  loop.linkReturned()
+  expect(told()).toEqual(['1 full 2+1', '2 full 2+1'])
+})
+
+test('a roll call is answered by a full report with the next sample', () => {
+  run(250)
+  loop.rollCalled()
+  expect(told()).toEqual(['1 full 2+1'])
+  run(500)
+  expect(told()).toEqual(['1 full 2+1', '2 full 2+1'])
+})
+
+test('a queue that fills up is told within a sample period', () => {
+  run(500)
+  endpoints = endpoints.map((one) => ({ ...one, load: { queueDepth: 40 } }))
+  run(750)
+  expect(told().at(-1)).toBe('3 delta 0+1')
+})

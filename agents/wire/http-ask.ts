@@ -1,0 +1,45 @@
+/** One HTTP request on a connection of its own, with a limit of time and of size. Every way in which it can go wrong is an answer, never an exception. */
+import { request } from 'node:http'
+import { type Bytes, type Millis, millis } from '../../core/units.ts'
+
+export type HttpAnswer =
+  | { readonly kind: 'answer'; readonly status: number; readonly body: string; readonly took: Millis }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'too-large' }
+  | { readonly kind: 'broken'; readonly detail: string }
+
+export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes): Promise<HttpAnswer> {
+  return new Promise((resolve) => {
+    const began = performance.now()
+    // A fresh connection each time also asks whether the port still accepts; a kept one would not.
+    const asked = request(url, { agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size <= bodyMax) chunks.push(chunk)
+        else end({ kind: 'too-large' })
+      })
+      response.on('error', (error) => end({ kind: 'broken', detail: error.message }))
+      response.on('end', () =>
+        end({
+          kind: 'answer',
+          status: response.statusCode ?? 0,
+          body: Buffer.concat(chunks).toString('utf8'),
+          took: millis(performance.now() - began),
+        }),
+      )
+    })
+    const end = (answer: HttpAnswer): void => {
+      clearTimeout(timer)
+      resolve(answer)
+      asked.destroy()
+    }
+    const timer = setTimeout(() => end({ kind: 'timeout' }), timeout)
+    asked.on('error', (error: NodeJS.ErrnoException) =>
+      end(error.code === 'ECONNREFUSED' ? { kind: 'refused' } : { kind: 'broken', detail: error.message }),
+    )
+    asked.end()
+  })
+}

@@ -1,0 +1,99 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { createLog } from '../../core/edge/log.ts'
+import { systemClock } from '../../core/edge/system-clock.ts'
+import { limits } from '../../core/limits.ts'
+import { millis } from '../../core/units.ts'
+import { GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { runNvidiaSmi, type SmiRunner } from './run-nvidia-smi.ts'
+
+const SIMULATED = fileURLToPath(new URL('../../sim/nvidia-smi/nvidia-smi', import.meta.url))
+const log = createLog('test', 'silent')
+const soon = { timeout: 8_000, interval: 20 }
+
+/** Ahead of the real clock. */
+let skew = 0
+const clock = { now: () => millis(systemClock.now() + skew) }
+
+afterEach(() => {
+  vi.unstubAllEnvs()
+  skew = 0
+})
+
+function run(
+  program: string,
+  capture = 'h100',
+): { readonly runner: SmiRunner; readonly starts: () => number; readonly changes: () => number } {
+  vi.stubEnv('MILLRACE_SIM_CAPTURE', capture)
+  vi.stubEnv('MILLRACE_NODE_BIN', process.execPath)
+  let starts = 0
+  let changes = 0
+  const runner = runNvidiaSmi({ program, clock, log, onChange: () => changes++, onStart: () => starts++ })
+  onTestFinished(() => runner.close())
+  return { runner, starts: () => starts, changes: () => changes }
+}
+
+/** A program of a few shell lines, for what the simulated one cannot do. */
+function script(...lines: string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-smi-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'nvidia-smi')
+  writeFileSync(path, ['#!/bin/sh', ...lines, ''].join('\n'))
+  chmodSync(path, 0o755)
+  return path
+}
+
+test('eight GPUs are read from one long run, each by its own uuid', async () => {
+  const { runner, starts } = run(SIMULATED, 'h100x8')
+  await vi.waitFor(() => expect(runner.gpus().gpus).toHaveLength(8), soon)
+  expect(runner.gpus().gpuTelemetry).toBe(GpuTelemetry.GPU_TELEMETRY_OK)
+  expect(new Set(runner.gpus().gpus.map(({ uuid }) => uuid)).size).toBe(8)
+  expect(starts()).toBe(1)
+})
+
+test('a GPU that gets lost while the others go on is told of', async () => {
+  const { runner, changes } = run(SIMULATED, 'gpu-lost')
+  await vi.waitFor(() => expect(runner.gpus().gpus[1]?.state).toBe(GpuState.GPU_STATE_FAILED), soon)
+  expect(runner.gpus().gpus.filter(({ state }) => state === GpuState.GPU_STATE_OK)).toHaveLength(7)
+  expect(changes()).toBeGreaterThan(1)
+})
+
+test('a driver that refuses fields is asked again without them, until it answers', async () => {
+  const { runner, starts } = run(SIMULATED, 'old-driver')
+  await vi.waitFor(() => expect(runner.gpus().gpus).toHaveLength(1), soon)
+  expect(runner.gpus().gpus[0]).toMatchObject({ throttleReasons: 0n, utilization: 1, recoveryAction: undefined })
+  expect(starts()).toBe(3)
+})
+
+test('a program that is not there is no failure', async () => {
+  const { runner } = run('/nowhere/nvidia-smi')
+  await vi.waitFor(() => expect(runner.gpus().gpuTelemetry).toBe(GpuTelemetry.GPU_TELEMETRY_NO_GPU), soon)
+  expect(runner.gpus().gpuTelemetryReason).toBe('/nowhere/nvidia-smi is not on this host')
+})
+
+test('a broken driver is told in words', async () => {
+  const { runner } = run(SIMULATED, 'driver-down')
+  await vi.waitFor(() => expect(runner.gpus().gpuTelemetry).toBe(GpuTelemetry.GPU_TELEMETRY_FAILED), soon)
+  expect(runner.gpus().gpuTelemetryReason).toContain('is its kernel module installed and loaded?')
+})
+
+test('a program that is not nvidia-smi is told of by its last words', async () => {
+  const { runner } = run(script('echo "wrong tool" >&2', 'exit 3'))
+  await vi.waitFor(() => expect(runner.gpus().gpuTelemetryReason).toBe('nvidia-smi ended: code 3, its last words: wrong tool'), soon)
+})
+
+test('one that hangs and ignores a request to end is stopped all the same, and no second one was started beside it', async () => {
+  const { runner, starts } = run(SIMULATED, 'hang')
+  await vi.waitFor(() => expect(runner.gpus().gpus).toHaveLength(8), soon)
+  skew = limits.smiSilenceMax
+  await vi.waitFor(() => expect(runner.gpus().gpuTelemetryReason).toBe('nvidia-smi has been silent for 5 s'), soon)
+  expect(runner.gpus().gpus[0]).toMatchObject({ name: 'NVIDIA H100 80GB HBM3', state: GpuState.GPU_STATE_UNSPECIFIED })
+  expect(runner.gpus().gpus[0]?.utilization).toBeUndefined()
+  expect(starts()).toBe(1)
+  skew += limits.smiRestartFirst
+  await vi.waitFor(() => expect(runner.gpus().gpuTelemetry).toBe(GpuTelemetry.GPU_TELEMETRY_OK), soon)
+  expect(starts()).toBe(2)
+})

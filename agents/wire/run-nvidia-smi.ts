@@ -1,0 +1,107 @@
+/** Runs nvidia-smi as one child that keeps telling, feeds its lines to the watch, and starts and ends it as the watch says. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Clock } from '../../core/clock.ts'
+import type { Logger } from '../../core/edge/log.ts'
+import { limits } from '../../core/limits.ts'
+import { queryArguments } from '../gpu/query.ts'
+import { FRESH_WATCH, gpusOf, type SmiEvent, shouldEnd, shouldStart, stepWatch, telemetryOf } from '../gpu/smi-watch.ts'
+import type { Ports } from '../sample-loop.ts'
+import { splitLines } from './split-lines.ts'
+
+export type SmiRunner = {
+  readonly gpus: Ports['gpus']
+  close(): Promise<void>
+}
+
+export type SmiRunnerOptions = {
+  /** A name on PATH, or a path. */
+  readonly program: string
+  readonly clock: Clock
+  readonly log: Logger
+  /** The telemetry as a whole, or a GPU, changed its state. */
+  readonly onChange: () => void
+  readonly onStart: () => void
+}
+
+const STOP_PATIENCE_MS = 1_000
+
+export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
+  const { program, clock, log } = options
+  let watch = FRESH_WATCH
+  let child: ChildProcess | undefined
+  let killed = false
+  let closing = false
+  let states = ''
+
+  const step = (event: SmiEvent): void => {
+    const before = watch.telemetry
+    watch = stepWatch(watch, event, clock.now())
+    if (watch.telemetry.state !== before.state)
+      log.info({ state: watch.telemetry.state, reason: telemetryOf(watch).gpuTelemetryReason }, 'gpu-telemetry.state')
+    const next = `${watch.telemetry.state} ${gpusOf(watch).map((gpu) => `${gpu.uuid}=${gpu.state}`)}`
+    if (next === states) return
+    states = next
+    if (!closing) options.onChange()
+  }
+
+  const start = (): void => {
+    let lastWords = ''
+    const onLine = (text: string): void => {
+      lastWords = text.trim().slice(0, 200)
+      step({ kind: 'line', text })
+    }
+    killed = false
+    const started = spawn(program, queryArguments(watch.query, limits.samplePeriod), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C' },
+    })
+    child = started
+    step({ kind: 'started' })
+    options.onStart()
+    splitLines(started.stdout, onLine)
+    splitLines(started.stderr, onLine)
+    started.once('error', (error: NodeJS.ErrnoException) => {
+      if (started.pid !== undefined) return
+      child = undefined
+      step(error.code === 'ENOENT' ? { kind: 'not-found', program } : { kind: 'exited', detail: `${program}: ${error.message}` })
+    })
+    started.once('close', (code, signal) => {
+      if (child !== started) return
+      child = undefined
+      step({
+        kind: 'exited',
+        detail: `${code === null ? signal : `code ${code}`}${lastWords === '' ? '' : `, its last words: ${lastWords}`}`,
+      })
+    })
+  }
+
+  const turn = (): void => {
+    step({ kind: 'tick' })
+    if (child === undefined && shouldStart(watch, clock.now())) start()
+    // One that hangs in the driver does not die of it, and then no other is started: it would hang too.
+    if (child !== undefined && shouldEnd(watch) && !killed) {
+      killed = true
+      child.kill('SIGKILL')
+    }
+  }
+  turn()
+  const timer = setInterval(turn, limits.samplePeriod)
+  return {
+    gpus: () => ({ gpus: gpusOf(watch), ...telemetryOf(watch) }),
+    async close() {
+      closing = true
+      clearInterval(timer)
+      const last = child
+      if (last === undefined) return
+      await new Promise<void>((resolve) => {
+        const impatience = setTimeout(resolve, STOP_PATIENCE_MS)
+        last.once('close', () => {
+          clearTimeout(impatience)
+          resolve()
+        })
+        last.kill('SIGTERM')
+      })
+      last.kill('SIGKILL')
+    },
+  }
+}

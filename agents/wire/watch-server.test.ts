@@ -1,0 +1,113 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { createLog } from '../../core/edge/log.ts'
+import { systemClock } from '../../core/edge/system-clock.ts'
+import { limits } from '../../core/limits.ts'
+import { kib, millis } from '../../core/units.ts'
+import { EndpointHealth, GpuBinding } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { httpAsk } from './http-ask.ts'
+import type { ModelLister } from './list-models.ts'
+import { type ServerWatch, watchServer } from './watch-server.ts'
+
+const soon = { timeout: 5_000, interval: 20 }
+const { ENDPOINT_HEALTH_FAILED, ENDPOINT_HEALTH_READY, ENDPOINT_HEALTH_STARTING } = EndpointHealth
+
+type FakeServer = { readonly at: string; status: number; metrics: string; readonly server: Server; stop(): Promise<void> }
+
+/** Health and metrics of an inference server that does as it is told. */
+async function startServer(port = 0): Promise<FakeServer> {
+  const server = createServer((request, response) => {
+    if (request.url === '/v2/health/ready') response.writeHead(fake.status).end()
+    else if (request.url === '/metrics') response.end(fake.metrics)
+    else if (request.url === '/endless') response.end('x'.repeat(100_000))
+    else if (request.url === '/cut') response.writeHead(200, { 'content-length': '10' }).write('half', () => response.destroy())
+    // Any other question is never answered.
+  })
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  const stop = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  const fake: FakeServer = { at: `127.0.0.1:${(server.address() as AddressInfo).port}`, status: 200, metrics: '', server, stop }
+  onTestFinished(stop)
+  return fake
+}
+
+function watch(server: FakeServer, models: readonly string[] | ModelLister, onChange: () => void = () => {}): ServerWatch {
+  const watched = watchServer({
+    fixed: { id: 'gpu-a/triton', address: '10.0.0.1:8001', gpuBinding: GpuBinding.GPU_BINDING_ALL, capacity: 8 },
+    gpuUuids: () => ['GPU-1'],
+    health: server.at,
+    metricsUrl: `http://${server.at}/metrics`,
+    models,
+    clock: systemClock,
+    log: createLog('test', 'silent'),
+    onChange,
+  })
+  onTestFinished(() => watched.close())
+  return watched
+}
+
+test('a server is starting, ready, and failed with the reason as soon as its port refuses', async () => {
+  const server = await startServer()
+  server.status = 400
+  const changes = vi.fn()
+  const watched = watch(server, ['llm'], changes)
+  await vi.waitFor(() => expect(watched.report().healthReason).toBe('not ready (HTTP 400)'), soon)
+  expect(watched.report().health).toBe(ENDPOINT_HEALTH_STARTING)
+  server.status = 200
+  await vi.waitFor(() => expect(watched.report().health).toBe(ENDPOINT_HEALTH_READY), soon)
+  expect(watched.report()).toMatchObject({
+    id: 'gpu-a/triton',
+    address: '10.0.0.1:8001',
+    models: ['llm'],
+    gpuUuids: ['GPU-1'],
+    capacity: 8,
+  })
+  expect(watched.report().probeLatencyMs).toBeGreaterThan(0)
+  await server.stop()
+  await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_FAILED, healthReason: 'refused' }), soon)
+  expect(changes).toHaveBeenCalledTimes(2)
+})
+
+test('the queue is read from the metrics page, and is unknown again when the page is gone', async () => {
+  const server = await startServer()
+  server.metrics = 'nv_inference_pending_request_count{model="llm",version="1"} 7\n'
+  const watched = watch(server, ['llm'])
+  await vi.waitFor(() => expect(watched.report().load?.queueDepth).toBe(7), soon)
+  await server.stop()
+  await vi.waitFor(() => expect(watched.report().load?.queueDepth).toBeUndefined(), { ...soon, timeout: limits.loadAgeMax + 3_000 })
+})
+
+test('a server is not ready before it was asked for its models', async () => {
+  const server = await startServer()
+  let answer: (models: readonly string[]) => void = () => {}
+  const watched = watch(server, { list: () => new Promise((resolve) => (answer = resolve)), close: () => {} })
+  await vi.waitFor(() => expect(answer.length).toBe(1), soon)
+  expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_STARTING, models: ['*'] })
+  answer(['echo', 'llm'])
+  await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_READY, models: ['echo', 'llm'] }), soon)
+})
+
+test('a server that does not say what it serves is taken to serve all', async () => {
+  const watched = watch(await startServer(), { list: async () => undefined, close: () => {} })
+  await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_READY, models: ['*'] }), soon)
+})
+
+test.each<[string, string, object]>([
+  ['an answer', '/v2/health/ready', { kind: 'answer', status: 200 }],
+  ['silence', '/silent', { kind: 'timeout' }],
+  ['a page without end', '/endless', { kind: 'too-large' }],
+  ['a page that is cut off', '/cut', { kind: 'broken' }],
+])('%s has a name of its own', async (_, path, expected) => {
+  const server = await startServer()
+  expect(await httpAsk(`http://${server.at}${path}`, millis(300), kib(16))).toMatchObject(expected)
+})
+
+test('a refused connection has a name of its own', async () => {
+  const server = await startServer()
+  await server.stop()
+  expect(await httpAsk(`http://${server.at}/`, millis(300), kib(16))).toEqual({ kind: 'refused' })
+})

@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { startVerb } from './child.ts'
+
+test.each([
+  ['no action', [], 64, 'wants one of nodes, weights, drain, undrain'],
+  ['an action that there is not', ['fly'], 64, 'no action "fly"'],
+  ['a drain of nobody', ['drain'], 64, 'drain wants a node, for example millrace admin drain gpu-a'],
+  ['a word too many', ['nodes', 'gpu-a'], 64, 'nodes does not know what to do with "gpu-a"'],
+  ['an address that is none', ['nodes', '--to', 'here'], 64, 'wants host:port'],
+  ['nobody at the address', ['nodes', '--to', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1; start a control plane there'],
+  ['nobody at the address of a watch', ['weights', '--watch', '--to', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1'],
+])('%s is one line that names the cause', async (_what, argv, exitCode, words) => {
+  const child = await startVerb('admin', 'admin', argv)
+  expect(await child.exited).toBe(exitCode)
+  expect(child.stderr).toHaveLength(1)
+  expect(child.stderr[0]).toContain(words)
+})

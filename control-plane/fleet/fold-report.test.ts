@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { millis } from '../../core/units.ts'
+import { GpuBinding, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { endpoint, gpu, HEALTH, heartbeat, report } from '../testing/reports.ts'
+import { foldReport } from './fold-report.ts'
+import type { NodeRecord } from './node-record.ts'
+
+/** What became of each report, and what is known at the end. */
+function fold(...reports: readonly NodeReport[]): { readonly drops: readonly string[]; readonly node: NodeRecord | undefined } {
+  let node: NodeRecord | undefined
+  const drops = reports.map((one, at) => {
+    const folded = foldReport(node, one, millis(at), true)
+    if ('dropped' in folded) return folded.dropped
+    node = folded.node
+    return 'used'
+  })
+  return { drops, node }
+}
+
+const boot = (bootId: string, sequence: number, full = true): NodeReport => report('a', sequence, { bootId, full })
+
+test.each([
+  ['later sequences are used', [boot('1', 1), boot('1', 2), boot('1', 7)], ['used', 'used', 'used']],
+  ['an old or repeated one is dropped', [boot('1', 5), boot('1', 5), boot('1', 4)], ['used', 'replayed', 'replayed']],
+  ['a new boot counts anew', [boot('1', 50), boot('2', 1), boot('2', 2)], ['used', 'used', 'used']],
+  ['a boot that was replaced never comes back', [boot('1', 50), boot('2', 1), boot('1', 51)], ['used', 'used', 'past-boot']],
+  [
+    'a node is known from a full report on',
+    [boot('1', 1, false), boot('1', 2), boot('1', 3, false)],
+    ['no-full-report-yet', 'used', 'used'],
+  ],
+  ['also the next boot of a known node', [boot('1', 1), boot('2', 1, false), boot('2', 2)], ['used', 'no-full-report-yet', 'used']],
+])('%s', (_name, reports, drops) => {
+  expect(fold(...reports).drops).toEqual(drops)
+})
+
+test('a report in between changes what it names and leaves the rest', () => {
+  const full = report('a', 1, {
+    gpus: [gpu('GPU-a'), gpu('GPU-b')],
+    endpoints: [endpoint('a'), endpoint('a', { id: 'a/other' })],
+    simulated: true,
+  })
+  const { node } = fold(full, { ...heartbeat('a', 2), gpus: [gpu('GPU-b', 'failed')], endpoints: [endpoint('a', { models: ['m'] })] })
+  expect([...(node?.gpus.values() ?? [])].map(({ uuid, state }) => [uuid, state])).toEqual([
+    ['GPU-a', 1],
+    ['GPU-b', 2],
+  ])
+  expect([...(node?.endpoints.values() ?? [])].map(({ report }) => [report.id, report.models])).toEqual([
+    ['a/triton', ['m']],
+    ['a/other', ['*']],
+  ])
+  expect(node).toMatchObject({ zone: 'z1', simulated: true, sequence: 2n, gpuTelemetry: full.gpuTelemetry })
+})
+
+test('a full report takes away what it does not name', () => {
+  const { node } = fold(report('a', 1, { gpus: [gpu('GPU-a')] }), report('a', 2, { endpoints: [endpoint('a', { id: 'a/other' })] }))
+  expect([...(node?.endpoints.keys() ?? [])]).toEqual(['a/other'])
+  expect(node?.gpus.size).toBe(0)
+})
+
+test('a heartbeat repeats what was said, so probation passes without news', () => {
+  const failed = report('a', 1, { endpoints: [endpoint('a', { health: HEALTH.failed, healthReason: 'refused' })] })
+  const seen = [2, 3, 4].map((count) => fold(failed, report('a', 2), ...[heartbeat('a', 3), heartbeat('a', 4)].slice(0, count - 2)))
+  expect(seen.map(({ node }) => node?.endpoints.get('a/triton')?.liveness.state)).toEqual(['probation', 'ready', 'ready'])
+})
+
+test('an agent that restarts takes up the life of its endpoints where it was', () => {
+  const failed = boot('1', 1)
+  const { node } = fold({ ...failed, endpoints: [endpoint('a', { health: HEALTH.failed })] }, boot('2', 1))
+  expect(node?.endpoints.get('a/triton')?.liveness).toEqual({ state: 'probation', passed: 1 })
+})
+
+test('an endpoint whose GPUs are all gone fails, and comes back by probation', () => {
+  const bound = endpoint('a', { gpuUuids: ['GPU-a'], gpuBinding: GpuBinding.GPU_BINDING_FLAG })
+  const told = (sequence: number, state: 'ok' | 'failed') => report('a', sequence, { endpoints: [bound], gpus: [gpu('GPU-a', state)] })
+  const state = (...reports: readonly NodeReport[]) => fold(...reports).node?.endpoints.get('a/triton')?.liveness
+  expect(state(told(1, 'ok'), told(2, 'failed'))).toEqual({ state: 'failed', reason: 'no usable GPU (GPU-a: fallen off the bus)' })
+  expect(state(told(1, 'ok'), told(2, 'failed'), told(3, 'ok'))).toEqual({ state: 'probation', passed: 1 })
+})

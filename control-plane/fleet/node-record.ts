@@ -1,0 +1,26 @@
+/** What the control plane knows of one node: the newest value of everything that its agent said, and what was concluded of each endpoint. */
+import type { Millis } from '../../core/units.ts'
+import type { EndpointReport, GpuReport, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { GpuShare } from './gpu-share.ts'
+import type { Liveness } from './liveness.ts'
+
+export type EndpointRecord = { readonly report: EndpointReport; readonly gpus: GpuShare; readonly liveness: Liveness }
+
+export type NodeRecord = {
+  readonly nodeId: string
+  readonly zone: string
+  readonly agentVersion: string
+  readonly simulated: boolean
+  readonly bootId: string
+  /** Boots that this one replaced, newest last. */
+  readonly pastBoots: readonly string[]
+  readonly sequence: bigint
+  /** What the agent promised; silence is counted in these. */
+  readonly interval: Millis
+  /** When the newest report arrived, by our own clock. */
+  readonly heardAt: Millis
+  readonly gpus: ReadonlyMap<string, GpuReport>
+  readonly gpuTelemetry: GpuTelemetry
+  readonly gpuTelemetryReason: string
+  readonly endpoints: ReadonlyMap<string, EndpointRecord>
+}

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { limits } from '../../core/limits.ts'
+import { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { endpoint, gpu, report } from '../testing/reports.ts'
+import { isMalformed, parseReport } from './parse-report.ts'
+
+const bytes = (fields: Parameters<typeof report>[2]): Uint8Array => NodeReport.encode(report('a', 1, fields)).finish()
+const many = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => at)
+
+test('a report that is well-formed comes out as it was said', () => {
+  const result = parseReport(bytes({ gpus: [gpu('GPU-a')] }), 'a')
+  expect(result).toMatchObject({ nodeId: 'a', zone: 'z1', gpus: [{ uuid: 'GPU-a' }], endpoints: [{ id: 'a/triton' }] })
+})
+
+test.each([
+  ['bytes that are no report', new Uint8Array([0x0a, 0xff]), 'not-a-report'],
+  ['more bytes than a report may have', new Uint8Array(limits.reportBytesMax + 1), 'too-large'],
+  ['a report of another node than its subject says', bytes({ nodeId: 'b' }), 'other-node'],
+  ['no boot id', bytes({ bootId: '' }), 'bad-field'],
+  ['no interval', bytes({ intervalMs: 0 }), 'bad-field'],
+  ['an interval of a day', bytes({ intervalMs: 86_400_000 }), 'bad-field'],
+  ['an endpoint of another node', bytes({ endpoints: [endpoint('b')] }), 'bad-field'],
+  ['an address that is none', bytes({ endpoints: [endpoint('a', { address: 'somewhere' })] }), 'bad-field'],
+  ['a model without name', bytes({ endpoints: [endpoint('a', { models: [''] })] }), 'bad-field'],
+  ['a GPU without uuid', bytes({ gpus: [gpu('')] }), 'bad-field'],
+  ['too many GPUs', bytes({ gpus: many(limits.gpusPerNodeMax + 1).map((at) => gpu(`GPU-${at}`)) }), 'too-many-rows'],
+  [
+    'too many endpoints',
+    bytes({ endpoints: many(limits.endpointsPerNodeMax + 1).map((at) => endpoint('a', { id: `a/${at}` })) }),
+    'too-many-rows',
+  ],
+])('%s: refused', (_name, message, malformed) => {
+  expect(parseReport(message, 'a')).toMatchObject({ malformed })
+})
+
+test.each(['127.0.0.1:8001', '[::1]:8001', 'gpu-a.cluster.local:8001', 'unix:/run/triton.sock'])('%s is an address', (address) => {
+  expect(isMalformed(parseReport(bytes({ endpoints: [endpoint('a', { address })] }), 'a'))).toBe(false)
+})
+
+test('a number that cannot be true is unknown, never zero', () => {
+  const load = { queueDepth: -1, running: Number.NaN, kvCacheUse: 3, tokensPerS: Number.POSITIVE_INFINITY, requestsPerS: 0 }
+  const result = parseReport(bytes({ endpoints: [endpoint('a', { load })] }), 'a')
+  expect(isMalformed(result) ? result : result.endpoints[0]?.load).toEqual({
+    queueDepth: undefined,
+    running: undefined,
+    kvCacheUse: undefined,
+    tokensPerS: undefined,
+    requestsPerS: 0,
+  })
+})

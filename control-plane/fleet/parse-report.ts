@@ -1,0 +1,80 @@
+/**
+ * The one door for telemetry bytes. What comes out is bounded and may be believed in form: the node is the one whose subject it came on, every
+ * endpoint belongs to it, and a number that cannot be true is absent.
+ */
+import { isNodeId } from '../../core/ids.ts'
+import { limits } from '../../core/limits.ts'
+import { type EndpointLoad, type EndpointReport, type GpuReport, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+
+export const MALFORMED = ['too-large', 'not-a-report', 'other-node', 'bad-field', 'too-many-rows'] as const
+export type Malformed = { readonly malformed: (typeof MALFORMED)[number]; readonly detail: string }
+
+const ADDRESS = /^(unix:\/?[^\s]+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[A-Za-z0-9_.-]+:\d{1,5})$/
+const INTERVAL_MIN_MS = 20
+
+/** `node` is the last token of the subject: NATS permissions hold an agent to its own. */
+export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malformed {
+  if (bytes.length > limits.reportBytesMax) return bad('too-large', `${bytes.length} bytes`)
+  let report: NodeReport
+  try {
+    report = NodeReport.decode(bytes)
+  } catch (error) {
+    return bad('not-a-report', (error as Error).message)
+  }
+  if (report.nodeId !== node) return bad('other-node', `a report of "${short(report.nodeId)}"`)
+  if (!isNodeId(node)) return bad('bad-field', 'node_id has letters that a node id may not have')
+  if (report.bootId === '' || report.bootId.length > limits.reportTextMax) return bad('bad-field', 'boot_id is empty or too long')
+  if (report.intervalMs < INTERVAL_MIN_MS || report.intervalMs > limits.agentIntervalMax)
+    return bad('bad-field', `interval_ms ${report.intervalMs} is not in ${INTERVAL_MIN_MS}..${limits.agentIntervalMax}`)
+  if (report.gpus.length > limits.gpusPerNodeMax) return bad('too-many-rows', `${report.gpus.length} GPUs`)
+  if (report.endpoints.length > limits.endpointsPerNodeMax) return bad('too-many-rows', `${report.endpoints.length} endpoints`)
+  const wrong = report.endpoints.map((endpoint) => whyWrong(endpoint, node)).find((reason) => reason !== undefined)
+  if (wrong !== undefined) return bad('bad-field', wrong)
+  if (report.gpus.some((gpu) => gpu.uuid === '')) return bad('bad-field', 'a GPU has no uuid')
+  return {
+    ...report,
+    zone: short(report.zone),
+    agentVersion: short(report.agentVersion),
+    gpuTelemetryReason: short(report.gpuTelemetryReason),
+    gpus: report.gpus.map(tidyGpu),
+    endpoints: report.endpoints.map(tidyEndpoint),
+    // Nobody reads them yet, and a fold that kept them would have to bound them.
+    events: [],
+  }
+}
+
+export const isMalformed = (result: NodeReport | Malformed): result is Malformed => 'malformed' in result
+
+const bad = (malformed: Malformed['malformed'], detail: string): Malformed => ({ malformed, detail })
+const short = (text: string): string => (text.length > limits.reportTextMax ? text.slice(0, limits.reportTextMax) : text)
+
+function whyWrong(endpoint: EndpointReport, node: string): string | undefined {
+  if (!endpoint.id.startsWith(`${node}/`) || endpoint.id.length > limits.reportTextMax)
+    return `endpoint id "${short(endpoint.id)}" is not "${node}/<name>"`
+  if (endpoint.address.length > limits.reportTextMax || !ADDRESS.test(endpoint.address))
+    return `${endpoint.id}: address "${short(endpoint.address)}" is not host:port or unix:path`
+  if (endpoint.models.length > limits.modelsPerEndpointMax) return `${endpoint.id}: ${endpoint.models.length} models`
+  if (endpoint.models.some((model) => model === '' || model.length > limits.reportTextMax))
+    return `${endpoint.id}: a model's name is empty or too long`
+  if (endpoint.gpuUuids.length > limits.gpusPerNodeMax) return `${endpoint.id}: ${endpoint.gpuUuids.length} GPUs`
+  return undefined
+}
+
+const tidyEndpoint = (endpoint: EndpointReport): EndpointReport => ({
+  ...endpoint,
+  healthReason: short(endpoint.healthReason),
+  load: endpoint.load === undefined ? undefined : tidyLoad(endpoint.load),
+})
+
+const tidyGpu = (gpu: GpuReport): GpuReport => ({ ...gpu, name: short(gpu.name), stateReason: short(gpu.stateReason) })
+
+const count = (value: number | undefined): number | undefined =>
+  value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined
+
+const tidyLoad = (load: EndpointLoad): EndpointLoad => ({
+  queueDepth: count(load.queueDepth),
+  running: count(load.running),
+  kvCacheUse: load.kvCacheUse !== undefined && load.kvCacheUse <= 1 ? count(load.kvCacheUse) : undefined,
+  tokensPerS: count(load.tokensPerS),
+  requestsPerS: count(load.requestsPerS),
+})

@@ -1,0 +1,94 @@
+/** Wires a control plane. It serves its proxies and operators before NATS answers, and says what is missing. */
+import { serveGrpc } from '../core/edge/grpc-serve.ts'
+import { createLog, type Logger } from '../core/edge/log.ts'
+import { type Health, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
+import { connectNats } from '../core/edge/nats-link.ts'
+import { ProcessLife } from '../core/edge/process-life.ts'
+import { announceReady } from '../core/edge/ready-line.ts'
+import { UsageError } from '../core/edge/settings.ts'
+import { systemClock } from '../core/edge/system-clock.ts'
+import { allTelemetry, rollCall } from '../core/subjects.ts'
+import { type Config, readConfig } from './config.ts'
+import { AdminServer } from './wire/admin-server.ts'
+import { controlMetrics } from './wire/control-metrics.ts'
+import { IntentStore } from './wire/intent-store.ts'
+import { LoopRunner } from './wire/loop-runner.ts'
+import { MeshServer } from './wire/mesh-server.ts'
+import { TelemetryIntake } from './wire/telemetry-intake.ts'
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const config = readConfig(argv)
+  const log = createLog('control-plane', config.logLevel)
+  const life = new ProcessLife(log)
+  const runner = new LoopRunner(systemClock)
+  const intents = new IntentStore({
+    mesh: config.mesh,
+    log,
+    onIntent: (node, stored) => runner.dispatch({ kind: 'intent', node, stored }),
+    onKnown: () => runner.dispatch({ kind: 'intents-known' }),
+  })
+  const intake = new TelemetryIntake({
+    onReport: (report) => runner.dispatch({ kind: 'report', report }),
+    onMalformed: (node, { malformed, detail }) => {
+      // An agent that is wrong is wrong twice a second: the counter counts, the log names one of many.
+      if (intake.drops[malformed] % 1_000 === 1) log.warn({ node, malformed, detail }, 'report.malformed')
+    },
+  })
+  const mesh = new MeshServer(runner, log)
+  const admin = new AdminServer(runner, intents, log)
+  const registry = newRegistry()
+  const metrics = controlMetrics(registry, runner, intake)
+
+  const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])
+  life.onStop('grpc', () => grpc.close())
+  const page = await serveMetrics(config.metricsListen, registry, () => readiness(runner))
+  life.onStop('metrics', () => page.close())
+  life.onStop('streams', () => {
+    mesh.close()
+    admin.close()
+  })
+  runner.start({ push: (push) => mesh.push(push), changed: (change) => admin.changed(change), ticked: metrics.ticked })
+  life.onStop('loop', () => runner.stop())
+  life.obeySignals()
+  announceReady('control-plane', { listen: grpc.address, metrics: page.address })
+  await followBus(config, log, life, runner, intake, intents)
+}
+
+async function followBus(
+  config: Config,
+  log: Logger,
+  life: ProcessLife,
+  runner: LoopRunner,
+  intake: TelemetryIntake,
+  intents: IntentStore,
+): Promise<void> {
+  let waited = 0
+  try {
+    const link = await connectNats({
+      servers: [config.nats],
+      name: 'millrace control-plane',
+      log,
+      onWaiting: (detail) => {
+        if (waited++ % 10 === 0) log.warn({ detail }, 'nats.waiting')
+      },
+    })
+    life.onStop('nats', () => link.close())
+    life.onStop('intents', () => intents.close())
+    link.onState((state) => runner.dispatch({ kind: 'link', link: state }))
+    await link.subscribe(allTelemetry(config.mesh), (message, subject) => intake.take(message, subject))
+    runner.dispatch({ kind: 'link', link: link.state() })
+    link.publish(rollCall(config.mesh), new Uint8Array(0))
+    intents.follow(link)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`millrace control-plane: ${error.message}\n`)
+    await life.stop(64)
+  }
+}
+
+const readiness = (runner: LoopRunner): Health =>
+  runner.read(({ link, intentsKnown }) => {
+    if (link === 'down') return { ok: false, detail: 'NATS does not answer; proxies keep what they have' }
+    if (!intentsKnown) return { ok: false, detail: 'stored intents are not read yet; does nats-server run with JetStream (-js)?' }
+    return { ok: true, detail: 'ready' }
+  })

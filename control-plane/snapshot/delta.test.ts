@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest'
+import { limits } from '../../core/limits.ts'
+import { ConnectResponse, Endpoint, type EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { makeDeltas } from './delta.ts'
+import { makeResource } from './resource.ts'
+import { Snapshot } from './snapshot.ts'
+
+const ep = (id: string, fields: Partial<Endpoint> = {}): Endpoint => ({
+  ...Endpoint.fromPartial({ id, node: 'n', address: '127.0.0.1:1', weight: 100, models: ['*'] }),
+  ...fields,
+})
+
+const read = (bytes: Uint8Array): EndpointsDelta | undefined => ConnectResponse.decode(bytes).message?.value
+
+test('bytes laid end to end read as the message that they stand for', () => {
+  const upserts = [makeResource(ep('n/a'), {}), makeResource(ep('n/b', { weight: 2.5 }), {})]
+  const loads = [{ endpointId: 'n/a', load: { queueDepth: 3 }, ageMs: 12 }]
+  const [delta, ...more] = makeDeltas({ upserts, removed: ['n/gone'], loads }, 'v1', () => '7')
+  expect(more).toEqual([])
+  expect(delta?.ids).toEqual(['n/a', 'n/b', 'n/gone'])
+  expect(read(delta?.bytes ?? new Uint8Array())).toEqual({
+    nonce: '7',
+    upserts: upserts.map(({ version, endpoint }) => ({ version, endpoint })),
+    removed: ['n/gone'],
+    loads,
+    snapshotVersion: 'v1',
+  })
+})
+
+test('a large fleet comes in several messages, each with its nonce, and nothing is lost or doubled', () => {
+  const upserts = Array.from({ length: 6_000 }, (_, at) => makeResource(ep(`n/${at}`, { models: [`${'m'.repeat(400)}${at}`] }), {}))
+  let nonce = 0
+  const deltas = makeDeltas({ upserts, removed: ['n/gone'], loads: [] }, 'v', () => String(++nonce))
+  const messages = deltas.map(({ bytes }) => read(bytes))
+  expect(deltas.length).toBeGreaterThan(2)
+  expect(Math.max(...deltas.map(({ bytes }) => bytes.length))).toBeLessThan(limits.deltaBytesMax + 1_000)
+  expect(messages.flatMap((message) => message?.upserts.map(({ endpoint }) => endpoint?.id))).toEqual(
+    upserts.map(({ endpoint }) => endpoint.id),
+  )
+  expect(messages.map((message) => message?.removed.length)).toEqual([...deltas.slice(1).map(() => 0), 1])
+  expect(new Set(messages.map((message) => message?.nonce)).size).toBe(deltas.length)
+})
+
+test('the loads of a large fleet come behind it, so many in a message that a proxy reads one in a short turn', () => {
+  const upserts = Array.from({ length: 3 }, (_, at) => makeResource(ep(`n/${at}`), {}))
+  const loads = Array.from({ length: 2 * limits.loadsPerMessageMax + 1 }, (_, at) => ({ endpointId: `n/${at}`, load: {}, ageMs: at }))
+  let nonce = 0
+  const deltas = makeDeltas({ upserts, removed: [], loads: loads as never }, 'v', () => String(++nonce))
+  const messages = deltas.map(({ bytes }) => read(bytes))
+  expect(messages.map((message) => message?.upserts.length)).toEqual([3, 0, 0])
+  expect(messages.map((message) => message?.loads.length)).toEqual([limits.loadsPerMessageMax, limits.loadsPerMessageMax, 1])
+  expect(messages.flatMap((message) => message?.loads.map(({ ageMs }) => ageMs))).toEqual(loads.map(({ ageMs }) => ageMs))
+  expect(new Set(deltas.map((delta) => delta.nonce)).size).toBe(3)
+})
+
+test('a version is the content: the same twice is one, any field makes another', () => {
+  const versions = [ep('n/a'), ep('n/a'), ep('n/a', { weight: 101 }), ep('n/a', { models: ['*', 'x'] }), ep('n/b')].map(
+    (one) => makeResource(one, {}).version,
+  )
+  expect(versions[0]).toBe(versions[1])
+  expect(new Set(versions).size).toBe(4)
+})
+
+test('the hash of the whole depends on what it holds, not on how it came there', () => {
+  const [one, other] = [new Snapshot(), new Snapshot()]
+  one.put(ep('n/a'), {})
+  one.put(ep('n/b'), {})
+  other.put(ep('n/b', { weight: 5 }), {})
+  other.put(ep('n/c'), {})
+  other.put(ep('n/a'), {})
+  other.put(ep('n/b'), {})
+  expect(other.version).not.toBe(one.version)
+  other.remove('n/c')
+  expect(other.version).toBe(one.version)
+  expect(other.takeChanged()).toEqual(['n/b', 'n/c', 'n/a'])
+  expect(other.put(ep('n/a'), {})).toBe(false)
+  expect(other.takeChanged()).toEqual([])
+})

@@ -1,0 +1,97 @@
+/**
+ * Decides which loads are worth telling: quantised, past a deadband, or unchanged for so long that their age would be taken for silence. One owner:
+ * the control loop.
+ */
+import { limits } from '../../core/limits.ts'
+import { type Millis, millis } from '../../core/units.ts'
+import type { LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+
+type Sample = { readonly load: EndpointLoad; readonly sampledAt: Millis }
+type Sent = { readonly load: EndpointLoad; readonly at: Millis }
+
+/** About 6 % of the value, never below one request. */
+const countStep = (value: number): number => Math.max(1, 2 ** (Math.floor(Math.log2(Math.max(value, 1))) - 4))
+const shareStep = (): number => 0.02
+
+const FIELDS = [
+  ['queueDepth', countStep],
+  ['running', countStep],
+  ['kvCacheUse', shareStep],
+  ['tokensPerS', countStep],
+  ['requestsPerS', countStep],
+] as const satisfies readonly (readonly [keyof EndpointLoad, (value: number) => number])[]
+
+/** Unknown stays absent. A load that is there at all is never rounded down to idle. */
+export function quantise(load: EndpointLoad): EndpointLoad {
+  const result: EndpointLoad = {}
+  for (const [field, step] of FIELDS) {
+    const value = load[field]
+    if (value !== undefined) result[field] = roundTo(value, step(value))
+  }
+  return result
+}
+
+function roundTo(value: number, step: number): number {
+  const steps = Math.round(value / step)
+  return Math.round((steps === 0 && value > 0 ? 1 : steps) * step * 100) / 100
+}
+
+/** A value on the edge between two steps does not flap: it has to move a whole step away from what was sent. */
+export function pastDeadband(sent: EndpointLoad, load: EndpointLoad): boolean {
+  return FIELDS.some(([field, step]) => {
+    const [before, after] = [sent[field], load[field]]
+    if (before === undefined || after === undefined) return before !== after
+    return Math.abs(after - before) >= step(before) || (after === 0) !== (before === 0)
+  })
+}
+
+export class LoadLane {
+  readonly #newest = new Map<string, Sample>()
+  readonly #sent = new Map<string, Sent>()
+  #due = new Set<string>()
+  #flushedAt: Millis | undefined
+
+  note(id: string, load: EndpointLoad | undefined, now: Millis): void {
+    if (load === undefined) {
+      this.forget(id)
+      return
+    }
+    this.#newest.set(id, { load, sampledAt: now })
+    const sent = this.#sent.get(id)
+    if (sent === undefined || now - sent.at >= limits.loadRefreshPeriod || pastDeadband(sent.load, load)) this.#due.add(id)
+  }
+
+  forget(id: string): void {
+    this.#newest.delete(id)
+    this.#sent.delete(id)
+    this.#due.delete(id)
+  }
+
+  newest(id: string): EndpointLoad | undefined {
+    return this.#newest.get(id)?.load
+  }
+
+  /** What to tell every proxy now; nothing until the period has passed. */
+  takeDue(now: Millis): readonly LoadUpdate[] {
+    if (this.#due.size === 0) return []
+    if (this.#flushedAt !== undefined && now - this.#flushedAt < limits.loadPushPeriod) return []
+    this.#flushedAt = now
+    const due = this.#due
+    this.#due = new Set()
+    const updates = this.describe(due, now)
+    for (const { endpointId, load } of updates) if (load !== undefined) this.#sent.set(endpointId, { load, at: now })
+    return updates
+  }
+
+  describe(ids: Iterable<string>, now: Millis): readonly LoadUpdate[] {
+    const updates: LoadUpdate[] = []
+    for (const endpointId of ids) {
+      const sample = this.#newest.get(endpointId)
+      if (sample === undefined) continue
+      const ageMs = Math.max(0, Math.round(millis(now - sample.sampledAt)))
+      updates.push({ endpointId, load: quantise(sample.load), ageMs })
+    }
+    return updates
+  }
+}

@@ -1,0 +1,57 @@
+/** What the admin API shows: pure queries of the state, nothing is decided here. A node that is only known by its intent is shown too. */
+import type { Millis } from '../../core/units.ts'
+import { type EndpointStatus, type Node, NodeIntent, Node as NodeMessage, type Weight } from '../../proto/gen/millrace/admin/v1/admin.ts'
+import type { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { SERVE } from '../fleet/intent.ts'
+import type { ProxyOpinion } from '../fleet/proxy-views.ts'
+import { FRESHNESS_NUMBER } from '../snapshot/resource.ts'
+import type { ControlState } from '../state.ts'
+
+export function nodeIds(state: ControlState): string[] {
+  const drained = [...state.intents].filter(([, { intent }]) => intent.want === 'drain').map(([node]) => node)
+  return [...new Set([...state.nodes.keys(), ...drained])].sort()
+}
+
+/** Undefined for a node that nobody reported and nobody drained. */
+export function nodeView(state: ControlState, nodeId: string, now: Millis): Node | undefined {
+  const node = state.nodes.get(nodeId)
+  const intent = state.intents.get(nodeId)?.intent ?? SERVE
+  if (node === undefined && intent.want === 'serve') return undefined
+  const wanted = {
+    nodeId,
+    intent: intent.want === 'drain' ? NodeIntent.NODE_INTENT_DRAIN : NodeIntent.NODE_INTENT_SERVE,
+    intentReason: intent.want === 'drain' ? [intent.reason, intent.at].filter((text) => text !== '').join(', since ') : '',
+  }
+  if (node === undefined) return NodeMessage.fromPartial(wanted)
+  return {
+    ...wanted,
+    zone: node.zone,
+    silentMs: Math.max(0, Math.round(now - node.heardAt)),
+    freshness: FRESHNESS_NUMBER[state.silence.freshness(nodeId)],
+    gpus: [...node.gpus.values()],
+    endpoints: [...node.endpoints.keys()].map((id) => endpointView(state, id)).filter((status) => status !== undefined),
+    gpuTelemetry: node.gpuTelemetry,
+    gpuTelemetryReason: node.gpuTelemetryReason,
+    simulated: node.simulated,
+    agentVersion: node.agentVersion,
+  }
+}
+
+function endpointView(state: ControlState, id: string): EndpointStatus | undefined {
+  const endpoint = state.snapshot.get(id)?.endpoint
+  if (endpoint === undefined) return undefined
+  return { endpoint: { ...endpoint, stateReason: reasonWithProxies(endpoint, state.proxyViews.of(id)) }, load: state.loads.newest(id) }
+}
+
+/** Proxies' words are shown and weigh nothing here: each proxy has acted on what it saw by itself. */
+function reasonWithProxies({ stateReason }: Endpoint, { ejectedBy, inFlight }: ProxyOpinion): string {
+  const ejected = ejectedBy === 0 ? '' : `ejected by ${ejectedBy === 1 ? 'one proxy' : `${ejectedBy} proxies`}`
+  return [stateReason, ejected, inFlight === 0 ? '' : `${inFlight} in flight`].filter((text) => text !== '').join('; ')
+}
+
+export function weightView(state: ControlState, id: string): Weight | undefined {
+  const resource = state.snapshot.get(id)
+  if (resource === undefined) return undefined
+  const { endpoint, factors } = resource
+  return { endpointId: id, weight: endpoint.weight, state: endpoint.state, stateReason: endpoint.stateReason, factors: { ...factors } }
+}

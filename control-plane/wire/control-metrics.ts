@@ -1,0 +1,76 @@
+/** The control plane's page of metrics: read from what is counted anyway, at the time of the scrape. Label sets are closed lists. */
+import { Counter, Gauge, Histogram, type Registry } from '../../core/edge/metrics.ts'
+import { ENDPOINT_STATES } from '../../core/mesh-snapshot.ts'
+import { STATE_NUMBER } from '../snapshot/resource.ts'
+import type { ControlState } from '../state.ts'
+import type { LoopRunner } from './loop-runner.ts'
+import type { TelemetryIntake } from './telemetry-intake.ts'
+
+export type ControlMetrics = { ticked(tookMs: number): void }
+
+export function controlMetrics(registry: Registry, runner: LoopRunner, intake: TelemetryIntake): ControlMetrics {
+  const counter = (name: string, help: string, read: (state: ControlState) => number): void => {
+    new Counter({
+      name: `millrace_control_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(runner.read(read))
+      },
+    })
+  }
+  const gauge = (name: string, help: string, read: (state: ControlState) => number): void => {
+    new Gauge({
+      name: `millrace_control_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(runner.read(read))
+      },
+    })
+  }
+  counter('reports_total', 'Node reports that came in well-formed', (state) => state.counts.reports)
+  counter('pushes_total', 'Endpoint deltas sent, one per proxy', (state) => state.counts.pushes)
+  counter('load_pushes_total', 'Load updates sent, one per proxy', (state) => state.counts.loadPushes)
+  counter('acks_total', 'Deltas that proxies took', (state) => state.counts.acks)
+  counter('nacks_total', 'Deltas that proxies refused', (state) => state.counts.nacks)
+  gauge('nodes', 'Nodes known', (state) => state.nodes.size)
+  gauge('proxies', 'Mesh streams open', (state) => state.proxies.size)
+  gauge('link_up', 'Whether NATS is connected', (state) => (state.link === 'up' ? 1 : 0))
+  gauge('intents_known', 'Whether the stored intents were read; nothing is pushed before', (state) => (state.intentsKnown ? 1 : 0))
+  new Counter({
+    name: 'millrace_control_report_drops_total',
+    help: 'Node reports that were not used, by reason',
+    labelNames: ['reason'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [reason, count] of Object.entries({ ...intake.drops, ...runner.read((state) => state.counts.drops) }))
+        this.inc({ reason }, count)
+    },
+  })
+  new Gauge({
+    name: 'millrace_control_endpoints',
+    help: 'Endpoints by state',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      const counts = runner.read((state) => countStates(state))
+      for (const name of ENDPOINT_STATES) this.set({ state: name }, counts.get(STATE_NUMBER[name]) ?? 0)
+    },
+  })
+  const ticks = new Histogram({
+    name: 'millrace_control_tick_seconds',
+    help: 'How long a tick took, with its pushes',
+    buckets: [0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
+    registers: [registry],
+  })
+  return { ticked: (tookMs) => ticks.observe(tookMs / 1000) }
+}
+
+function countStates(state: ControlState): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>()
+  for (const { endpoint } of state.snapshot.resources()) counts.set(endpoint.state, (counts.get(endpoint.state) ?? 0) + 1)
+  return counts
+}

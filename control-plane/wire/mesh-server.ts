@@ -1,0 +1,104 @@
+/** The mesh stream of each proxy: parses what it says into events, and writes bytes that are encoded already. Decides nothing. */
+import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import type { GrpcService } from '../../core/edge/grpc-serve.ts'
+import type { Logger } from '../../core/edge/log.ts'
+import { limits } from '../../core/limits.ts'
+import { type ConnectRequest, ConnectResponse, MeshServiceService } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import type { Push } from '../snapshot/push.ts'
+import type { StreamId } from '../state.ts'
+import type { LoopRunner } from './loop-runner.ts'
+
+type Encoded = Buffer | ConnectResponse
+type Call = ServerDuplexStream<ConnectRequest, Encoded>
+
+const PROXY_ID_MAX = 128
+
+export class MeshServer {
+  readonly #dispatch: LoopRunner['dispatch']
+  readonly #log: Logger
+  readonly #calls = new Map<StreamId, Call>()
+  #lastStream: StreamId = 0
+
+  constructor(runner: Pick<LoopRunner, 'dispatch'>, log: Logger) {
+    this.#dispatch = (event) => runner.dispatch(event)
+    this.#log = log
+  }
+
+  get service(): GrpcService {
+    const connect = {
+      ...MeshServiceService.connect,
+      responseSerialize: (message: Encoded): Buffer =>
+        Buffer.isBuffer(message) ? message : Buffer.from(ConnectResponse.encode(message).finish()),
+    }
+    return { name: 'millrace.mesh.v1.MeshService', definition: { connect }, handlers: { connect: (call: Call) => this.#connect(call) } }
+  }
+
+  push({ streams, bytes }: Push): void {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    for (const stream of streams) {
+      const call = this.#calls.get(stream)
+      if (call !== undefined && !call.write(buffer)) this.#dispatch({ kind: 'proxy-blocked', stream, blocked: true })
+    }
+  }
+
+  /** Each proxy sees a clean end, keeps its last good picture and asks elsewhere. */
+  close(): void {
+    for (const call of this.#calls.values()) call.end()
+  }
+
+  #connect(call: Call): void {
+    if (this.#calls.size >= limits.proxiesMax) {
+      call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `this control plane serves ${limits.proxiesMax} proxies already` })
+      return
+    }
+    const stream = ++this.#lastStream
+    this.#calls.set(stream, call)
+    let proxyId: string | undefined
+    const gone = (): void => {
+      if (!this.#calls.delete(stream)) return
+      this.#dispatch({ kind: 'proxy-gone', stream })
+      this.#log.info({ proxyId, stream }, 'proxy.gone')
+    }
+    const refuse = (details: string): void => {
+      gone()
+      call.emit('error', { code: status.INVALID_ARGUMENT, details })
+    }
+    call.on('data', ({ message }: ConnectRequest) => {
+      if (!this.#calls.has(stream)) return
+      if ((message?.$case === 'hello') !== (proxyId === undefined)) refuse('the first message, and only the first, is a hello')
+      else if (message?.$case !== 'hello') this.#heard(stream, message, proxyId)
+      else if (message.value.proxyId === '' || message.value.proxyId.length > PROXY_ID_MAX)
+        refuse(`proxy_id wants 1 to ${PROXY_ID_MAX} letters`)
+      else {
+        proxyId = message.value.proxyId
+        this.#log.info({ proxyId, stream, holds: Object.keys(message.value.endpointVersions).length }, 'proxy.hello')
+        this.#dispatch({ kind: 'proxy-hello', stream, hello: message.value })
+      }
+    })
+    call.on('drain', () => this.#dispatch({ kind: 'proxy-blocked', stream, blocked: false }))
+    call.on('end', () => {
+      gone()
+      call.end()
+    })
+    // `cancelled` comes after a clean end too: it says that the stream is over, not that something is wrong.
+    for (const event of ['cancelled', 'close', 'error'] as const) call.on(event, gone)
+  }
+
+  #heard(stream: StreamId, message: ConnectRequest['message'], proxyId: string | undefined): void {
+    switch (message?.$case) {
+      case 'ack':
+        this.#dispatch({ kind: 'proxy-ack', stream, nonce: message.value.nonce })
+        return
+      case 'nack':
+        this.#log.warn({ proxyId, nonce: message.value.nonce, reason: message.value.reason.slice(0, limits.reportTextMax) }, 'proxy.nack')
+        this.#dispatch({ kind: 'proxy-nack', stream, nonce: message.value.nonce, reason: message.value.reason })
+        return
+      case 'report':
+        this.#dispatch({ kind: 'proxy-report', stream, report: message.value })
+        return
+      default:
+        // A newer proxy may say more than this control plane understands.
+        return
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest'
+import { limits } from '../../core/limits.ts'
+import { telemetrySubject } from '../../core/subjects.ts'
+import { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { report } from '../testing/reports.ts'
+import { TelemetryIntake } from './telemetry-intake.ts'
+
+const bytes = (node: string, sequence: number): Uint8Array => NodeReport.encode(report(node, sequence)).finish()
+
+test('a node that floods loses its own oldest reports, counted, and nobody else any', async () => {
+  const seen: string[] = []
+  const flood = limits.waitingReportsMax + 3
+  await new Promise<void>((resolve) => {
+    const intake = new TelemetryIntake({
+      onReport: ({ nodeId, sequence }) => {
+        seen.push(`${nodeId}${sequence}`)
+        if (nodeId === 'quiet') resolve()
+      },
+      onMalformed: () => {},
+    })
+    for (let sequence = 1; sequence <= flood; sequence++) intake.take(bytes('loud', sequence), telemetrySubject('m', 'loud'))
+    intake.take(bytes('quiet', 1), telemetrySubject('m', 'quiet'))
+    expect(intake.drops['waited-too-long']).toBe(3)
+  })
+  expect(seen).toEqual([...[4, 5, 6, 7].map((sequence) => `loud${sequence}`), 'quiet1'])
+})
+
+test('bytes that are no report are counted by reason and named', async () => {
+  const malformed = await new Promise<string>((resolve) => {
+    const intake = new TelemetryIntake({
+      onReport: () => {},
+      onMalformed: (node, { malformed }) => resolve(`${node} ${malformed} ${intake.drops[malformed]}`),
+    })
+    intake.take(bytes('a', 1), telemetrySubject('m', 'b'))
+  })
+  expect(malformed).toBe('b other-node 1')
+})

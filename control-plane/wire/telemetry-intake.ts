@@ -1,0 +1,72 @@
+/**
+ * Takes telemetry off the bus. Reports wait per node, newest wins, so that a control plane that falls behind folds what is new instead of growing;
+ * a turn of the event loop folds for a few milliseconds only.
+ */
+import { limits } from '../../core/limits.ts'
+import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { isMalformed, MALFORMED, type Malformed, parseReport } from '../fleet/parse-report.ts'
+
+export type IntakeDrop = Malformed['malformed'] | 'waited-too-long' | 'too-many-nodes'
+
+export type IntakePorts = {
+  onReport(report: NodeReport): void
+  /** Said for each; whoever logs it limits itself. */
+  onMalformed(node: string, malformed: Malformed): void
+}
+
+const TURN_MS = 5
+
+export class TelemetryIntake {
+  readonly drops: Record<IntakeDrop, number>
+  readonly #ports: IntakePorts
+  readonly #waiting = new Map<string, Uint8Array[]>()
+  #draining = false
+
+  constructor(ports: IntakePorts) {
+    this.#ports = ports
+    const none = Object.fromEntries(MALFORMED.map((reason) => [reason, 0])) as Record<Malformed['malformed'], number>
+    this.drops = { ...none, 'waited-too-long': 0, 'too-many-nodes': 0 }
+  }
+
+  take(message: Uint8Array, subject: string): void {
+    const node = subject.slice(subject.lastIndexOf('.') + 1)
+    const queue = this.#waiting.get(node)
+    if (queue === undefined) {
+      if (this.#waiting.size >= limits.nodesMax) {
+        this.drops['too-many-nodes']++
+        return
+      }
+      this.#waiting.set(node, [message])
+    } else {
+      queue.push(message)
+      if (queue.length > limits.waitingReportsMax) {
+        queue.shift()
+        this.drops['waited-too-long']++
+      }
+    }
+    if (this.#draining) return
+    this.#draining = true
+    setImmediate(() => this.#drain())
+  }
+
+  #drain(): void {
+    const until = performance.now() + TURN_MS
+    for (const [node, queue] of this.#waiting) {
+      this.#waiting.delete(node)
+      for (const message of queue) this.#parse(message, node)
+      if (performance.now() >= until) break
+    }
+    this.#draining = this.#waiting.size > 0
+    if (this.#draining) setImmediate(() => this.#drain())
+  }
+
+  #parse(message: Uint8Array, node: string): void {
+    const result = parseReport(message, node)
+    if (!isMalformed(result)) {
+      this.#ports.onReport(result)
+      return
+    }
+    this.drops[result.malformed]++
+    this.#ports.onMalformed(node, result)
+  }
+}

@@ -1,0 +1,233 @@
+/** Every bound of the product, in one place, with the relations between them asserted at start. A quantity's unit is in its type or its name. */
+import { assert } from './assert.ts'
+import { type Bytes, kib, type Millis, mib, millis } from './units.ts'
+
+const seconds = (value: number): Millis => millis(value * 1000)
+
+export const limits = {
+  // HTTP/2: what we advertise and what we keep of a peer
+  /** Never raised: any frame that we receive is then legal on the other side of a relay. */
+  frameSizeMax: 16_384 as Bytes,
+  streamWindowStart: kib(96),
+  streamWindowMax: mib(1),
+  connectionWindow: mib(16),
+  /** Sum of the stream windows granted beyond the start size, over one worker. */
+  windowBudget: mib(256),
+  headerListMax: kib(32),
+  headerFieldsMax: 128,
+  continuationsMax: 8,
+  headerTableSize: 4096,
+  downstreamStreamsMax: 1_000,
+  /** Until an upstream's SETTINGS arrive. */
+  upstreamStreamsAssumed: 100,
+  upstreamConnectionsMax: 16,
+  /** A connection is retired long before its stream ids run out. */
+  streamIdMax: 2 ** 30,
+  /** Bytes handed to a socket and not yet taken: above it the peer counts as without credit. */
+  socketBacklogMax: kib(128),
+  slabSize: kib(64),
+  readBufferSize: kib(64),
+  /** Of one socket that fills the buffer each time; then the others have their turn. */
+  fullReadsPerTurn: 2,
+  /** Answers to control frames that the peer's socket has not taken. */
+  controlFramesQueuedMax: 1_000,
+  /** Resets on one connection, by the peer or brought upon us by it: a burst, then a rate. */
+  resetBurst: 1_000,
+  resetsPerSecond: 100,
+  /** Frames that carry nothing (settings, pings, window updates, priorities, empty ones): a burst, a rate, and so many for each DATA frame or stream of ours. */
+  cheapFramesBurst: 1_000,
+  cheapFramesPerSecond: 100,
+  cheapFramesPerFrame: 10,
+  /** DATA that a peer draws out of us in pieces below this pays for no frames of its own. */
+  dribbleBelow: 512 as Bytes,
+  /** What waits for the windows of one connection: above it the stream with the most is reset. */
+  waitingMax: mib(24),
+  /** Output that a peer does not read, beyond DATA: above it the connection ends. */
+  unreadOutputMax: mib(1),
+  /** A stream that waits for its window moves a frame, or all that it has, within this time. */
+  stalledStreamMax: seconds(300),
+  /** A socket takes what it was given (at most its backlog and a slab) within this time. */
+  unreadSocketMax: seconds(30),
+  /** A header block is whole within this time of its first byte, and a connection has sent its SETTINGS. */
+  headersTimeout: seconds(10),
+
+  // Requests
+  scanBudget: kib(64),
+  retryCopyMax: kib(256),
+  retryCopiesMax: mib(256),
+  attemptsMax: 3,
+  retryTokensMax: 100,
+  retryTokensPerSuccess: 0.1,
+  inflatedMax: mib(64),
+  firstMessageTimeout: seconds(30),
+  /** Requests of one client stream that are not answered yet. */
+  streamRequestsMax: 256,
+  /** An answer that is longer is not held until it is whole when several requests share a client's stream. */
+  messageHoldMax: kib(64),
+  /** Answers that wait for their turn, over one worker: above it streams take no further request while others are open. */
+  answersHeldMax: mib(256),
+  /** Models whose way of answering is remembered, and for how long it is not asked again. */
+  answerKindsMax: 1_000,
+  answerKindAgeMax: seconds(60),
+  /** Sequences whose endpoint a worker remembers; that of others is found by their hash. */
+  sequencesKnownMax: 10_000,
+  connectTimeout: seconds(1),
+  /** Endpoints that are connected to before their first request, and how many of them at once. */
+  openAheadMax: 64,
+  openAheadAtOnce: 8,
+  /** Of one endpoint's name; what DNS names beyond is left out. */
+  addressesPerNameMax: 16,
+  /** An address of several that did not answer is left alone for so long. */
+  addressAgain: seconds(30),
+  dnsTimeout: seconds(2),
+  dnsLookupsAtOnce: 8,
+  /** Between two look-ups of a name, whatever its records say. */
+  dnsAgainMin: seconds(1),
+  dnsAgainMax: seconds(300),
+  /** From an upstream connection's start to its SETTINGS. */
+  settingsTimeout: seconds(10),
+  /** Pings within one silence: gRPC servers take one in 300 s without data between them, and cut whoever sends more. */
+  keepaliveAgain: seconds(310),
+  prefaceTimeout: seconds(10),
+  /** A PROXY header with all that it carries. */
+  proxyHeaderMax: kib(4),
+  handshakeTimeout: seconds(10),
+  /** TLS handshakes of one worker, begun or waiting for their turn. */
+  handshakesMax: 512,
+  /** Begun in one turn of the event loop: each costs a signature. */
+  handshakesPerTurn: 4,
+  /** Sets of files that endpoints name for TLS, kept by one worker. */
+  tlsContextsMax: 256,
+  /** How often the files of certificates are looked at. */
+  certificatePoll: seconds(1),
+  /** Session tickets of TLS are of no use to whoever gets hold of a key that is older. */
+  ticketKeysLife: seconds(12 * 3_600),
+  http1HeadMax: kib(16),
+  http1HeadTimeout: seconds(10),
+  http1RequestTimeout: seconds(30),
+  http1IdleMax: seconds(5),
+  http1CheckPeriod: seconds(1),
+  http1RequestsPerSocket: 1_000,
+  /** HTTP/1.1 sockets of one worker. */
+  http1SocketsMax: 1_000,
+  /** Cancelled and perhaps still running on the endpoint: charged to it for this long at most. */
+  burningMax: seconds(2),
+  ejectionFirst: seconds(1),
+  ejectionMax: seconds(5),
+  drainMax: seconds(30),
+  ledgerReportPeriod: millis(50),
+  /** Ledger rows in one report; the rest goes with the next. */
+  reportRowsMax: 1_000,
+  /** A report comes so often also when nothing changed. */
+  workerHeartbeat: seconds(1),
+  /** A worker that says nothing for so long hangs: it is killed and replaced. */
+  workerSilenceMax: seconds(10),
+  /** From the start of a worker until it takes clients. */
+  workerStartMax: seconds(60),
+  /** From a change of the picture until it is saved, and from one save to the next. */
+  stateSaveDelay: seconds(1),
+  stateSavePeriod: seconds(5),
+  /** No turn of a proxy's event loop is to be longer. */
+  turnGoal: millis(5),
+  /** A longest turn is shown for one such span at least and two at most. */
+  turnSpan: seconds(5),
+  /** Endpoints that a process takes in, or writes down, in one turn; and loads and charges, which cost it less. */
+  feedRowsMax: 48,
+  feedLoadsMax: 256,
+  /** Endpoints with a row of their own on a metrics page; all others are one row. */
+  endpointSeriesMax: 1_000,
+  /** Accepted while no worker is ready, and handed over when one is. */
+  socketsWaitingMax: 1_000,
+  /** What a worker may spend on rehearsing before it takes clients. */
+  warmUpMax: millis(800),
+  fanOutMax: 64,
+  /** Calls to the proxy's own services (health watchers, reflection) that a worker holds open. */
+  ownCallsMax: 4_096,
+  healthListMax: 1_000,
+  localMessageMax: mib(4),
+  localCallTimeout: seconds(5),
+
+  // Telemetry
+  samplePeriod: millis(250),
+  reportPeriod: millis(500),
+  fullReportPeriod: seconds(10),
+  reportBytesMax: kib(256),
+  gpusPerNodeMax: 64,
+  endpointsPerNodeMax: 64,
+  probeTimeout: seconds(1),
+  smiSilenceMax: seconds(5),
+  /** Without persistence mode the driver wakes every GPU first, and nvidia-smi takes seconds a GPU before its first line. */
+  smiStartMax: seconds(60),
+  smiRestartFirst: seconds(1),
+  smiRestartMax: seconds(60),
+  smiLineMax: kib(4),
+  /** A load older than this is unknown. */
+  loadAgeMax: seconds(2),
+  modelsPerEndpointMax: 1_000,
+  metricsPageMax: mib(4),
+
+  // Control plane
+  /** In missed reports. */
+  staleAfterMissed: 3,
+  lastResortAfterMissed: 6,
+  linkReturnGrace: seconds(5),
+  nodesMax: 20_000,
+  proxiesMax: 2_000,
+  membershipCoalesce: millis(20),
+  loadPushPeriod: millis(250),
+  slowStart: seconds(30),
+  slowStartFloor: 0.1,
+  /** So few that slow start does not push to every proxy at every tick. */
+  slowStartSteps: 10,
+  /** Ready reports in a row that lead out of probation. */
+  probationPasses: 2,
+  /** A control plane that just started has not heard of the whole fleet before this: it takes nothing away from a proxy until then. */
+  settleAfter: seconds(12),
+  nodeForgottenAfter: seconds(3_600),
+  agentIntervalMax: seconds(60),
+  /** Reports of one node that wait to be folded; the oldest goes. */
+  waitingReportsMax: 4,
+  /** Of one node: a late message of an agent that was replaced is known as such. */
+  bootsRemembered: 4,
+  /** Letters of an address, a name or a reason that a report carries. */
+  reportTextMax: 256,
+  /** Deltas sent to a proxy and not answered; above it changes wait, latest wins. */
+  unansweredDeltasMax: 32,
+  /** A proxy reads a message in one turn of its event loop, which is to stay short. */
+  deltaBytesMax: kib(128),
+  loadsPerMessageMax: 500,
+  /** First deltas laid out in one tick: when every proxy comes back at once they take turns. */
+  greetingsPerTick: 16,
+  helloBytesMax: mib(16),
+  /** A load that does not change is sent again after this, so that its age stays true. */
+  loadRefreshPeriod: seconds(1),
+  watchersMax: 64,
+  watchPeriod: millis(250),
+  intentBytesMax: kib(4),
+} as const
+
+assert(
+  limits.streamWindowStart > limits.scanBudget + limits.frameSizeMax,
+  'a first message can be scanned to its budget within one stream window',
+)
+assert(
+  limits.streamWindowStart >= limits.messageHoldMax + limits.frameSizeMax,
+  'a message that may be held until it is whole fits into the window of its stream',
+)
+assert(limits.keepaliveAgain > seconds(300), 'keepalive never earns too_many_pings from the defaults of gRPC servers')
+assert(limits.addressesPerNameMax <= limits.upstreamConnectionsMax, 'each address of a name can have its connection')
+assert(limits.settingsTimeout > limits.connectTimeout, 'SETTINGS come behind the connection')
+assert(limits.frameSizeMax === 16_384, 'a frame that we may receive is one that every peer must take')
+assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a request can also be sent twice')
+assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
+assert(limits.loadAgeMax > limits.probeTimeout + limits.samplePeriod, 'one slow page does not make a load unknown')
+assert(limits.lastResortAfterMissed > limits.staleAfterMissed, 'an endpoint is stale before it is the last resort')
+assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane has had time to hear a full report of every node')
+assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')
+assert(limits.workerSilenceMax >= 5 * limits.workerHeartbeat, 'a worker that is late once does not hang')
+assert(limits.unreadOutputMax >= limits.socketBacklogMax + 2 * limits.slabSize, 'a backlog of DATA alone never ends a connection')
+assert(limits.waitingMax > limits.streamWindowMax, 'one stream alone is never too much to wait')
+assert(limits.slabSize >= 2 * (limits.frameSizeMax + 9), 'the largest frame fits into an empty slab')
+assert(limits.http1RequestTimeout >= limits.http1HeadTimeout, 'a request of HTTP/1.1 has at least the time of its head')
+assert(limits.proxyHeaderMax >= 536, 'a PROXY header of the size that its specification asks for is taken')
+assert(limits.proxyHeaderMax < limits.readBufferSize, 'a PROXY header lies within one read')

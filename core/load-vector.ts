@@ -1,0 +1,16 @@
+import type { Millis } from './units.ts'
+
+/** What an inference server says of its load. Unknown is absent, never zero. */
+export type LoadVector = {
+  /** Requests accepted and not yet executing. */
+  readonly queueDepth?: number
+  readonly running?: number
+  /** 0..1 */
+  readonly kvCacheUse?: number
+  readonly tokensPerSecond?: number
+  /** Requests finished per second over the last interval. */
+  readonly requestsPerSecond?: number
+}
+
+/** A load vector and when its sample was taken, on the holder's own clock. */
+export type DatedLoad = { readonly load: LoadVector; readonly sampledAt: Millis }

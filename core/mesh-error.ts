@@ -1,0 +1,40 @@
+/**
+ * Every reason for which Millrace refuses or fails a request, once. A decision answers a reason; the door that the request came
+ * in by turns it into a status, once. `retry` tells the caller's side: `elsewhere` means that this very request may be tried on another endpoint now.
+ */
+
+export type Refusal = { readonly grpc: number; readonly retry: 'never' | 'later' | 'elsewhere' }
+
+export const REFUSALS = {
+  'unknown-method': { grpc: 12, retry: 'never' },
+  'method-off': { grpc: 7, retry: 'never' },
+  'not-grpc': { grpc: 3, retry: 'never' },
+  'illegal-timeout': { grpc: 13, retry: 'never' },
+  'illegal-message': { grpc: 3, retry: 'never' },
+  'model-changed': { grpc: 3, retry: 'never' },
+  'model-missing': { grpc: 3, retry: 'never' },
+  /** Open at once on one client stream. */
+  'too-many-requests': { grpc: 8, retry: 'later' },
+  'encoding-unknown': { grpc: 12, retry: 'never' },
+  'scan-budget': { grpc: 8, retry: 'never' },
+  'first-message-timeout': { grpc: 4, retry: 'later' },
+  'head-too-large': { grpc: 8, retry: 'never' },
+  /** As many calls to the proxy's own services as one worker holds. */
+  'own-calls-full': { grpc: 8, retry: 'later' },
+  'unknown-model': { grpc: 5, retry: 'never' },
+  'no-ready-endpoint': { grpc: 14, retry: 'later' },
+  'upstream-unreachable': { grpc: 14, retry: 'elsewhere' },
+  'upstream-lost': { grpc: 14, retry: 'elsewhere' },
+  'upstream-refused': { grpc: 14, retry: 'elsewhere' },
+  /** Reset, or against the protocol, before an answer began. */
+  'upstream-broken': { grpc: 14, retry: 'elsewhere' },
+  /** A live server that is full. */
+  'upstream-overloaded': { grpc: 14, retry: 'elsewhere' },
+  /** Longer than the model's row allows. The caller's own deadline is another reason. */
+  'upstream-slow': { grpc: 14, retry: 'elsewhere' },
+  /** An answer that is not gRPC; its HTTP status, when it tells more, decides the code. */
+  'upstream-no-status': { grpc: 2, retry: 'later' },
+  deadline: { grpc: 4, retry: 'never' },
+} as const satisfies Record<string, Refusal>
+
+export type Reason = keyof typeof REFUSALS

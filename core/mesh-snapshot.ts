@@ -1,0 +1,71 @@
+/** One picture of the fleet, as a proxy routes by it. Immutable: a change makes a new snapshot, and one reference is swapped. */
+
+export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN'] as const
+export type PolicyName = (typeof POLICIES)[number]
+
+export const PROTOCOLS = ['KSERVE_GRPC'] as const
+export type Protocol = (typeof PROTOCOLS)[number]
+
+export const ENDPOINT_STATES = ['STARTING', 'READY', 'BUSY', 'DRAINING', 'FAILED', 'PROBATION'] as const
+export type EndpointState = (typeof ENDPOINT_STATES)[number]
+
+/** How long nobody has heard of an endpoint. Silence alone is never a failure: it only makes an endpoint the last choice. */
+export type Freshness = 'fresh' | 'stale' | 'last-resort'
+
+export type Endpoint = {
+  /** `<node>/<name>`, unique in the mesh. */
+  readonly id: string
+  readonly node: string
+  readonly zone: string
+  /** host:port, [v6]:port or unix:/path. */
+  readonly address: string
+  readonly protocol: Protocol
+  /** `*` serves every model. */
+  readonly models: readonly string[]
+  /** ≥ 0, relative to the other endpoints of a model; 0 takes no share while others can. */
+  readonly weight: number
+  readonly state: EndpointState
+  readonly freshness: Freshness
+  /** Requests taken at once; 0 is unknown. */
+  readonly capacity: number
+  /** Absent: it is spoken to in clear. */
+  readonly tls?: EndpointTls | undefined
+}
+
+/** How an endpoint is spoken to by TLS. Files are the proxy's own, in PEM. */
+export type EndpointTls = {
+  /** Authorities that may have signed its certificate; absent: those of the system. */
+  readonly ca?: string | undefined
+  /** What the proxy shows of itself; both or none. */
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  /** Sent as SNI, and checked; absent: the host of the address. */
+  readonly serverName?: string | undefined
+  /** A DNS name or URI that its certificate must hold, in place of the server's name. */
+  readonly identity?: string | undefined
+}
+
+export type Model = { readonly name: string; readonly policy: PolicyName; readonly timeouts?: Timeouts | undefined }
+
+/** Limits of one attempt; what is absent has none. */
+export type Timeouts = {
+  /** From its start to its end. */
+  readonly perTryMs?: number | undefined
+  /** From its start to the first byte of the answer's first message. */
+  readonly firstByteMs?: number | undefined
+  /** Without a byte in either direction. */
+  readonly idleMs?: number | undefined
+}
+
+/** Any other gRPC service, by path prefix, goes to the endpoints of a model, bytes untouched. */
+export type Route = { readonly prefix: string; readonly model: string }
+
+export type MeshSnapshot = {
+  /** Content hash or file stamp; shown, never compared for order. */
+  readonly version: string
+  readonly models: readonly Model[]
+  readonly routes: readonly Route[]
+  readonly endpoints: readonly Endpoint[]
+}
+
+export const EMPTY_SNAPSHOT: MeshSnapshot = { version: '', models: [], routes: [], endpoints: [] }

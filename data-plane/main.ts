@@ -1,0 +1,98 @@
+/** Wires a proxy together. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { createLog } from '../core/edge/log.ts'
+import { type HttpEndpoint, serveMetrics } from '../core/edge/metrics.ts'
+import { ProcessLife } from '../core/edge/process-life.ts'
+import { announceReady } from '../core/edge/ready-line.ts'
+import { EMPTY_SNAPSHOT, type MeshSnapshot } from '../core/mesh-snapshot.ts'
+import { readProxySettings } from './config.ts'
+import { checkConfig } from './wire/check-config.ts'
+import { connectionRules } from './wire/connection-settings.ts'
+import { followControlPlane, restorePicture } from './wire/follow-control-plane.ts'
+import type { FrontOptions } from './wire/front-door.ts'
+import { Primary } from './wire/primary.ts'
+import { OwnVitals } from './wire/process-metrics.ts'
+import { createProxyMetrics } from './wire/proxy-metrics.ts'
+import { replacePicture } from './wire/replace-picture.ts'
+import type { SavedPicture } from './wire/state-file.ts'
+import { readStaticFile } from './wire/static-file.ts'
+import { fileStamp, watchStaticFile } from './wire/static-watch.ts'
+import { ListenerTls } from './wire/tls-listener.ts'
+import { endpointTlsOf, listenerFilesOf } from './wire/tls-settings.ts'
+
+const VERSION = '0.1.0'
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const settings = readProxySettings(argv)
+  if (settings.checkConfig) {
+    process.stdout.write(`${checkConfig(settings)}\n`)
+    return process.exit(0)
+  }
+  const log = createLog('data-plane', settings.logLevel)
+  const life = new ProcessLife(log)
+  const restored = settings.stateDir === undefined ? undefined : restorePicture(settings.stateDir, log)
+  const stamp = settings.static === undefined ? '' : fileStamp(settings.static)
+  const first = settings.static === undefined ? snapshotOf(restored) : readStaticFile(settings.static)
+  const { workers, nameEndpoints } = settings
+  const front: FrontOptions = { proxyProtocolFrom: settings.proxyProtocolFrom }
+  const files = listenerFilesOf(settings)
+  const tls =
+    files === undefined
+      ? undefined
+      : new ListenerTls(files, {
+          wallClock: Date.now,
+          onChange: (material) => primary.setFront({ ...front, tls: material }),
+          tell: (level, event, fields) => log[level](fields, event),
+        })
+  const atFirst = tls === undefined ? front : { ...front, tls: tls.material }
+  const primary = new Primary({
+    ...{ listen: settings.listen, workers, nameEndpoints, turnGrainMs: settings.turnGrainMs },
+    ...{ front: atFirst, endpointTls: endpointTlsOf(settings), connections: connectionRules(settings), log },
+  })
+  // Closers run last first: metrics and health are there until everything else has ended.
+  life.onStop('metrics', () => endpoint?.close())
+  let endpoint: HttpEndpoint | undefined
+  const vitals = new OwnVitals(settings.turnGrainMs)
+  life.onStop('vitals', () => vitals.stop())
+  life.onStop('workers', () => primary.stop())
+  life.obeySignals()
+  primary.change(first.endpoints, [])
+  primary.setHead(first)
+  const listen = await primary.start()
+  if (tls !== undefined) {
+    tls.watch()
+    life.onStop('certificates', () => tls.stop())
+    process.on('SIGHUP', () => tls.reload())
+  }
+  process.on('SIGUSR2', () => void primary.restartWorkers())
+  const reloads = { good: 0, bad: 0 }
+  if (settings.static !== undefined) {
+    const onSnapshot = async (snapshot: MeshSnapshot): Promise<void> => {
+      await replacePicture(primary, snapshot)
+      reloads.good++
+      log.info({ version: snapshot.version, endpoints: snapshot.endpoints.length }, 'static.read')
+    }
+    const onBad = (complaint: string): void => {
+      reloads.bad++
+      log.error({ complaint }, 'static.refused')
+    }
+    life.onStop('static file', watchStaticFile(settings.static, stamp, { onSnapshot, onBad }))
+  }
+  const { controlPlane: address, proxyId, zone, stateDir: dir } = settings
+  const state = dir === undefined ? undefined : { dir, restored }
+  const following =
+    address === undefined ? undefined : followControlPlane(primary, { address, proxyId, zone, version: VERSION, log }, state)
+  if (following !== undefined) life.onStop('mesh stream', () => following.stop())
+  const registry = createProxyMetrics({ primary, following, staticReloads: reloads, tls, own: vitals, version: VERSION })
+  endpoint = await serveMetrics(settings.metricsListen, registry, () => {
+    if (life.stopping) return { ok: false, detail: 'this proxy is stopping' }
+    const endpoints = primary.endpointCount
+    return endpoints > 0 ? { ok: true, detail: `${endpoints} endpoints` } : { ok: false, detail: 'no endpoint is known yet' }
+  })
+  // Whoever watches /readyz sends no more before the listener closes.
+  life.onStop('drain delay', () => delay(settings.drainDelay * 1_000))
+  announceReady('data-plane', { listen, metrics: endpoint.address })
+}
+
+const snapshotOf = (saved: SavedPicture | undefined): MeshSnapshot =>
+  saved === undefined ? EMPTY_SNAPSHOT : { ...EMPTY_SNAPSHOT, version: saved.version, endpoints: saved.held.map((one) => one.endpoint) }

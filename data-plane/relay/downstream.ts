@@ -1,0 +1,13 @@
+/** The client's side of an exchange: its stream, or a lane of a stream that carries several requests. */
+import type { HeaderField } from '../http2/header-field.ts'
+
+export type Downstream = {
+  readonly remoteEnded: boolean
+  sendHead(fields: readonly HeaderField[], endStream: boolean): void
+  /** Answers how many bytes left at once; of the others the exchange hears later. */
+  sendData(source: Uint8Array, start: number, end: number, endStream: boolean): number
+  sendTrailers(fields: readonly HeaderField[]): void
+  reset(code: number): void
+  /** For bytes of the request that have left, or that nobody wants any more. */
+  returnCredit(count: number, atOnce: boolean): void
+}

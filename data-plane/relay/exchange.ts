@@ -1,0 +1,428 @@
+/**
+ * One client request from its head to its end: joins the client's stream with the stream of the current attempt and splices bytes both ways.
+ * It knows the mechanics (what was kept for a retry, whose credit is due, whether a message is torn) and decides nothing: the owner does.
+ * Invariants: exactly one `onEnded`; a broken answer never looks whole; what was promised to a client (a response head) is never retried.
+ */
+import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
+import type { Impatience, Patience } from '../admission/patience.ts'
+import type { Timer } from '../admission/timer-wheel.ts'
+import { MessageWalker } from '../grpc/message-walker.ts'
+import type { Method } from '../grpc/methods.ts'
+import type { RequestHead } from '../grpc/request-head.ts'
+import type { RequestScanner, ScanRefusal } from '../grpc/request-scanner.ts'
+import { GRPC, statusOf, statusOfReset, trailers, trailersOnly } from '../grpc/status.ts'
+import { ByteQueue } from '../http2/byte-queue.ts'
+import type { Connection } from '../http2/connection.ts'
+import { type HeaderField, valueText } from '../http2/header-field.ts'
+import { ERROR } from '../http2/protocol.ts'
+import type { LossCause, Stream, StreamSink } from '../http2/stream.ts'
+import type { EndpointSlot } from '../routing/endpoint-slot.ts'
+import type { Outcome } from '../routing/ledger.ts'
+import { outcomeOf, passedOn } from './answer-fields.ts'
+import { type AttemptFailure, LOSS_WORDS } from './attempt-failure.ts'
+import type { Downstream } from './downstream.ts'
+
+/** How an exchange ended, seen from the endpoint of its last attempt. */
+export type ExchangeEnd = {
+  readonly outcome: Outcome
+  readonly status: number
+  /** The endpoint was told to stop and may still be at work. */
+  readonly burning: boolean
+}
+
+export type ExchangeOwner = {
+  /** The request can be sent to an endpoint: its model is known, or it needs none. */
+  onRoutable(exchange: Exchange): void
+  /** A request for the proxy itself is whole. */
+  onLocal(exchange: Exchange, message: Uint8Array): void
+  onRefused(exchange: Exchange, refusal: ScanRefusal): void
+  /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
+  onFurther(exchange: Exchange, stream: Stream): void
+  onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
+  /** Ends an exchange whose deadline has passed, whether or not its timer has said so; answers whether it has. */
+  expireIfDue(exchange: Exchange): boolean
+  onEnded(exchange: Exchange, end: ExchangeEnd): void
+  /** Fields that the proxy adds to the response head or to a whole answer. */
+  readonly answerFields: (exchange: Exchange) => readonly HeaderField[]
+  readonly retryCopies: { left: number }
+}
+
+export class Exchange implements StreamSink {
+  /** The client's stream, or a lane of one that carries further requests. */
+  down: Downstream
+  readonly head: RequestHead
+  readonly method: Exclude<Method, { readonly kind: 'own' }> | { readonly kind: 'route'; readonly model: string }
+  readonly arrivedAt: Millis
+  readonly deadline: Millis | undefined
+  readonly scanner: RequestScanner | undefined
+  timer: Timer | undefined
+  /** With the current attempt, where its model limits it. */
+  patience: Patience | undefined
+  /** Changes whenever bytes move in either direction. */
+  activity = 0
+  /** The endpoint of the current attempt. */
+  slot: EndpointSlot | undefined
+  attempts = 0
+  excluded: EndpointSlot[] = []
+  over = false
+  headSent = false
+  readonly #owner: ExchangeOwner
+  #up: Stream | undefined
+  #kept: ByteQueue | undefined
+  #committed = false
+  #dispatched = false
+  #requestEnded = false
+  #laned = false
+  #received = 0
+  #sentUp = 0
+  #credited = 0
+  #walker = new MessageWalker()
+
+  constructor(
+    down: Downstream,
+    head: RequestHead,
+    method: Exchange['method'],
+    owner: ExchangeOwner,
+    times: { readonly now: Millis; readonly deadline: Millis | undefined },
+    scanner: RequestScanner | undefined,
+  ) {
+    this.down = down
+    this.head = head
+    this.method = method
+    this.arrivedAt = times.now
+    this.deadline = times.deadline
+    this.scanner = scanner
+    this.#owner = owner
+    this.#requestEnded = down.remoteEnded
+  }
+
+  /** The request's bytes are all still here, and the client was promised nothing. */
+  get canRetry(): boolean {
+    return !this.#committed && !this.headSent && !this.over
+  }
+
+  /** A byte of the current attempt's first message has come. */
+  get answerBegan(): boolean {
+    return this.#walker.messages > 0 || this.#walker.torn
+  }
+
+  get messagesOut(): number {
+    return this.#walker.messages
+  }
+
+  get requestEnded(): boolean {
+    return this.#requestEnded
+  }
+
+  /** What has come of the answer. */
+  get answers(): MessageWalker {
+    return this.#walker
+  }
+
+  // ——— the owner's moves ———
+
+  /** Opens upstream at once: the request does not depend on its first message. */
+  dispatchNow(): void {
+    this.#dispatched = true
+    this.#owner.onRoutable(this)
+  }
+
+  /** A request that waits for its first message may have ended with its head. */
+  endBare(): void {
+    if (this.#requestEnded) this.fromClient(NOTHING, 0, 0, true)
+  }
+
+  /** From now on the request is one of several of its client's stream: whoever carries them scans its message and hands it the bytes. */
+  enterLane(lane: Downstream): void {
+    this.down = lane
+    this.#laned = true
+    this.#dispatched = true
+  }
+
+  /** No byte of the request will follow. */
+  endRequest(): void {
+    if (!this.#requestEnded) this.fromClient(NOTHING, 0, 0, true)
+  }
+
+  /** The client does not wait for it any more. */
+  leave(status: number): void {
+    if (this.over) return
+    const burning = this.#stopUpstream()
+    this.#end({ outcome: 'cancelled', status, burning })
+  }
+
+  /** Bytes of the answer that had to wait have left. */
+  onDownSent(count: number): void {
+    this.activity = (this.activity + 1) | 0
+    this.#up?.returnCredit(count, false)
+  }
+
+  /** One attempt: the head, then everything that has come so far. */
+  attempt(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot): void {
+    const kept = this.#kept
+    const length = kept === undefined ? 0 : kept.length
+    this.slot = slot
+    this.attempts++
+    this.#walker = new MessageWalker()
+    this.#sentUp = 0
+    const up = connection.open(fields, this.#requestEnded && length === 0)
+    up.sink = this
+    this.#up = up
+    let given = 0
+    kept?.forEach((chunk, start, end) => {
+      given += end - start
+      this.#leftUp(up.sendData(chunk, start, end, this.#requestEnded && given === length), true)
+    })
+    if (length > limits.retryCopyMax) this.#commit()
+  }
+
+  /** Answers instead of an endpoint; one that is at work on the request is told to stop. */
+  answerError(status: number, detail: string): void {
+    if (this.over) return
+    const burning = this.#stopUpstream()
+    if (!this.headSent) this.down.sendHead([...trailersOnly(status, detail), ...this.#owner.answerFields(this)], true)
+    else if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
+    else this.down.sendTrailers(trailers(status, detail))
+    this.#end({ outcome: 'cancelled', status, burning })
+  }
+
+  /** The current attempt took too long, and the client was promised nothing yet: the endpoint is told to stop. */
+  giveUp(what: Impatience): void {
+    if (!this.over) this.#attemptFailed({ kind: 'slow', what })
+  }
+
+  /** Hands a whole answer of an endpoint on as it is. */
+  answerWhole(fields: readonly HeaderField[], outcome: ExchangeEnd['outcome']): void {
+    this.down.sendHead(this.#answered(fields), true)
+    this.#end({ outcome, status: statusOf(fields) ?? GRPC.UNKNOWN, burning: false })
+  }
+
+  /** A whole unary answer of the proxy's own. */
+  answerMessage(head: readonly HeaderField[], message: Uint8Array): void {
+    if (this.over) return
+    this.headSent = true
+    this.down.sendHead(head, false)
+    this.down.sendData(message, 0, message.length, false)
+    this.down.sendTrailers(trailers(GRPC.OK, ''))
+    this.#end({ outcome: 'success', status: GRPC.OK, burning: false })
+  }
+
+  /** The deadline has passed: both sides are told. */
+  expire(status: number, detail: string): void {
+    if (this.over) return
+    const burning = this.#stopUpstream()
+    if (!this.headSent) this.down.sendHead(trailersOnly(status, detail), true)
+    else if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
+    else this.down.sendTrailers(trailers(status, detail))
+    this.#end({ outcome: 'cancelled', status, burning })
+  }
+
+  // ——— what happens on the two streams ———
+
+  onHead(up: Stream, fields: HeaderField[], endStream: boolean): void {
+    if (up !== this.#up || this.over) return
+    const status = Number(valueText(fields[0] as HeaderField))
+    const contentType = fields.find((field) => field.name === 'content-type')
+    if (status !== 200 || (!endStream && (contentType === undefined || !valueText(contentType).startsWith('application/grpc')))) {
+      const said = contentType === undefined ? 'nothing' : valueText(contentType)
+      return this.#attemptFailed({ kind: 'not-grpc', status, detail: `the server answered HTTP ${status} with ${said}, not gRPC` })
+    }
+    if (!endStream) {
+      this.#commit()
+      this.headSent = true
+      this.down.sendHead(this.#answered(fields), false)
+      return
+    }
+    const grpcStatus = statusOf(fields)
+    if (grpcStatus === undefined) return this.#attemptFailed({ kind: 'not-grpc', status, detail: 'the server ended without a grpc-status' })
+    this.#closeUpstream(up)
+    if (grpcStatus === GRPC.UNAVAILABLE) return this.#attemptFailed({ kind: 'unavailable', fields })
+    this.answerWhole(fields, outcomeOf(grpcStatus))
+  }
+
+  onData(stream: Stream, source: Uint8Array, start: number, end: number, endStream: boolean): void {
+    this.activity = (this.activity + 1) | 0
+    if (stream === this.down) return this.#onRequestBytes(stream, source, start, end, endStream)
+    if (stream !== this.#up || this.over) return
+    this.#walker.feed(source, start, end)
+    if (end > start) {
+      const sent = this.down.sendData(source, start, end, false)
+      if (sent > 0) stream.returnCredit(sent, true)
+    }
+    if (endStream) this.#broken(GRPC.UNKNOWN, 'the server ended the stream without a status')
+  }
+
+  onTrailers(stream: Stream, fields: HeaderField[]): void {
+    if (stream === this.down) return this.#onRequestBytes(stream, NOTHING, 0, 0, true)
+    if (stream !== this.#up || this.over) return
+    const status = statusOf(fields)
+    if (status === undefined) return this.#broken(GRPC.UNKNOWN, 'the server ended the stream without a status')
+    if (this.#walker.torn && status === GRPC.OK) return this.#broken(GRPC.INTERNAL, 'the server ended in the middle of a message')
+    this.#closeUpstream(stream)
+    if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
+    else this.down.sendTrailers(passedOn(fields))
+    this.#end({ outcome: outcomeOf(status), status, burning: false })
+  }
+
+  onReset(stream: Stream, code: number): void {
+    if (this.over) return
+    if (stream === this.down) return this.leave(GRPC.CANCELLED)
+    if (stream !== this.#up) return
+    // A server that counts the deadline too may cut the stream off before the wheel's next turn: that is no failure of its.
+    if (code === ERROR.CANCEL && this.#owner.expireIfDue(this)) return
+    if (!this.headSent) this.#attemptFailed({ kind: 'reset', code })
+    else this.#broken(statusOfReset(code), `the server reset the stream (code ${code})`)
+  }
+
+  onLost(stream: Stream, cause: LossCause): void {
+    if (this.over) return
+    if (stream === this.down) return this.leave(GRPC.CANCELLED)
+    if (stream !== this.#up) return
+    if (!this.headSent) this.#attemptFailed({ kind: cause })
+    else this.#broken(cause === 'protocol' ? GRPC.INTERNAL : GRPC.UNAVAILABLE, LOSS_WORDS[cause])
+  }
+
+  onSent(stream: Stream, count: number): void {
+    this.activity = (this.activity + 1) | 0
+    if (stream === this.down) this.#up?.returnCredit(count, false)
+    else if (stream === this.#up) this.#leftUp(count, false)
+  }
+
+  #onRequestBytes(stream: Stream, source: Uint8Array, start: number, end: number, ends: boolean): void {
+    if (this.over) return
+    const { scanner } = this
+    if (scanner === undefined) return this.fromClient(source, start, end, ends)
+    const stop = scanner.feed(source, start, end)
+    if (scanner.refusal !== undefined) {
+      this.#owner.onRefused(this, scanner.refusal)
+      if (this.#laned) this.down.returnCredit(stop - start, true)
+    } else if (ends && scanner.torn)
+      this.#owner.onRefused(this, { reason: 'illegal-message', detail: 'the request ended in the middle of a message' })
+    else this.fromClient(source, start, stop, ends && stop === end)
+    if (stop < end && !this.over && !this.#laned) this.#owner.onFurther(this, stream)
+    if (this.#laned) stream.sink?.onData(stream, source, stop, end, ends)
+  }
+
+  /** Bytes that have been looked at: they go on, or are kept until it is known where to. */
+  fromClient(source: Uint8Array, start: number, end: number, ends: boolean): void {
+    if (this.over) {
+      if (this.#laned) this.down.returnCredit(end - start, true)
+      return
+    }
+    this.#received += end - start
+    if (ends) this.#requestEnded = true
+    const up = this.#up
+    if (up !== undefined) {
+      if (!this.#committed) this.#keep(source, start, end)
+      this.#leftUp(up.sendData(source, start, end, ends), true)
+      return
+    }
+    this.#keep(source, start, end)
+    if (this.#dispatched) return
+    if (this.method.kind === 'local') this.#gatherLocal(ends)
+    else if (this.scanner?.routable) this.dispatchNow()
+    else if ((this.#kept?.length ?? 0) > limits.scanBudget)
+      this.#owner.onRefused(this, {
+        reason: 'scan-budget',
+        detail: `no model_name within the first ${limits.scanBudget} bytes: put it before the tensors`,
+      })
+    else if (ends) this.#emptyRequest()
+  }
+
+  #gatherLocal(ends: boolean): void {
+    const length = this.#kept?.length ?? 0
+    if (length > limits.scanBudget)
+      return this.#owner.onRefused(this, { reason: 'scan-budget', detail: 'the request is too long for this method' })
+    if (!ends) return
+    const message = new Uint8Array(length)
+    let at = 0
+    this.#kept?.forEach((chunk, start, end) => {
+      message.set(chunk.subarray(start, end), at)
+      at += end - start
+    })
+    this.#dispatched = true
+    this.#owner.onLocal(this, message)
+  }
+
+  /** A stream that ends without a message is no error, as with Triton; a unary call that does is one. */
+  #emptyRequest(): void {
+    if (this.method.kind === 'by-model' && this.method.streaming) this.answerWhole(trailersOnly(GRPC.OK, ''), 'success')
+    else this.#owner.onRefused(this, { reason: 'illegal-message', detail: 'the request carries no message' })
+  }
+
+  #keep(source: Uint8Array, start: number, end: number): void {
+    const count = end - start
+    if (count === 0) return
+    const { retryCopies } = this.#owner
+    this.#kept ??= new ByteQueue()
+    const kept = this.#kept
+    if (this.#up !== undefined && (kept.length + count > limits.retryCopyMax || retryCopies.left < count)) return this.#commit()
+    retryCopies.left -= count
+    kept.append(source, start, end)
+  }
+
+  /** From here on the request cannot be sent a second time. */
+  #commit(): void {
+    this.#committed = true
+    if (this.#kept === undefined) return
+    this.#owner.retryCopies.left += this.#kept.length
+    this.#kept.clear()
+    this.#kept = undefined
+  }
+
+  /** Bytes left towards the endpoint; the client gets credit for each byte once, however often it is sent. */
+  #leftUp(count: number, atOnce: boolean): void {
+    this.#sentUp += count
+    const due = this.#sentUp - this.#credited
+    if (due <= 0) return
+    this.#credited = this.#sentUp
+    this.down.returnCredit(due, atOnce)
+  }
+
+  #answered(fields: readonly HeaderField[]): readonly HeaderField[] {
+    const added = this.#owner.answerFields(this)
+    const own = passedOn(fields)
+    return added.length === 0 ? own : [...own, ...added]
+  }
+
+  #attemptFailed(failure: AttemptFailure): void {
+    this.#stopUpstream()
+    this.#owner.onAttemptFailed(this, failure)
+  }
+
+  /** The endpoint failed behind a response head: the client learns it, and never as a clean end. */
+  #broken(status: number, detail: string): void {
+    if (!this.headSent) return this.#attemptFailed({ kind: 'protocol' })
+    this.#stopUpstream()
+    if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
+    else this.down.sendTrailers(trailers(status, detail))
+    this.#end({ outcome: 'failure', status, burning: false })
+  }
+
+  /** Tells the endpoint to stop; true when it had work to stop. */
+  #stopUpstream(): boolean {
+    const up = this.#up
+    this.#up = undefined
+    if (up === undefined || up.closed) return false
+    up.reset(ERROR.CANCEL)
+    return true
+  }
+
+  /** The endpoint has said its last: what it still expected of the request is called off without blame. */
+  #closeUpstream(up: Stream): void {
+    this.#up = undefined
+    up.reset(ERROR.NO_ERROR)
+  }
+
+  #end(end: ExchangeEnd): void {
+    this.over = true
+    this.#up = undefined
+    this.#commit()
+    // The client's stream goes on: what nobody will send any more must not narrow its window.
+    if (this.#laned) this.down.returnCredit(this.#received - this.#credited, true)
+    this.#owner.onEnded(this, end)
+  }
+}
+
+const NOTHING = new Uint8Array(0)

@@ -1,0 +1,47 @@
+/** What one worker knows of one endpoint by itself: its charges, its evidence, and the last report. Outlives snapshots; the ledger alone writes the charges. */
+import type { DatedLoad } from '../../core/load-vector.ts'
+import type { Endpoint } from '../../core/mesh-snapshot.ts'
+
+export class EndpointSlot {
+  endpoint: Endpoint
+  /** Open upstream attempts of this worker. */
+  inFlight = 0
+  /** Cancelled, and perhaps still at work on the endpoint. */
+  burning = 0
+  /** Open attempts and burning of this proxy's other workers. */
+  elsewhere = 0
+  /** Since the last report's sample. */
+  dispatchedSince = 0
+  finishedSince = 0
+  load: DatedLoad | undefined
+  /** This proxy saw its connections fail: others come first until a fresh connection succeeds. */
+  ejected = false
+  /** What is wrong between this proxy and it, in words that a caller may read; empty when nothing is known to be. */
+  trouble = ''
+  /** No snapshot names it any more. */
+  gone = false
+  /** The ledger has it on its list of changed rows. */
+  touched = false
+  successes = 0
+  backpressures = 0
+  failures = 0
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint
+  }
+
+  get id(): string {
+    return this.endpoint.id
+  }
+
+  /** Requests that this proxy holds against the endpoint. */
+  get charged(): number {
+    return this.inFlight + this.burning + this.elsewhere
+  }
+
+  report(load: DatedLoad): void {
+    this.load = load
+    this.dispatchedSince = 0
+    this.finishedSince = 0
+  }
+}

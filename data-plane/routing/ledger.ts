@@ -1,0 +1,75 @@
+/**
+ * The local and exact account of what this worker has running where. An endpoint is charged when it is chosen and settled once, when the attempt
+ * ends, whatever ends it. Invariant: the sum of all charges = open upstream attempts + burning.
+ */
+import { assert } from '../../core/assert.ts'
+import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
+import type { EndpointSlot } from './endpoint-slot.ts'
+
+export type Outcome = 'success' | 'backpressure' | 'failure' | 'cancelled'
+
+type Ember = { readonly slot: EndpointSlot; readonly until: number }
+
+export class Ledger {
+  /** Open attempts over all endpoints. */
+  open = 0
+  burning = 0
+  #embers: Ember[] = []
+  /** Slots with news for whoever adds up, each once. */
+  #touched: EndpointSlot[] = []
+
+  charge(slot: EndpointSlot): void {
+    slot.inFlight++
+    slot.dispatchedSince++
+    this.open++
+    if (!slot.touched) this.touch(slot)
+  }
+
+  /** `burning`: the endpoint was told to stop and has not confirmed it; it stays charged until the limit passes. */
+  settle(slot: EndpointSlot, outcome: Outcome, burning: boolean, now: Millis): void {
+    assert(slot.inFlight > 0, 'a charge is settled once')
+    slot.inFlight--
+    this.open--
+    slot.finishedSince++
+    if (outcome === 'success') slot.successes++
+    else if (outcome === 'backpressure') slot.backpressures++
+    else if (outcome === 'failure') slot.failures++
+    if (!slot.touched) this.touch(slot)
+    if (!burning) return
+    slot.burning++
+    this.burning++
+    this.#embers.push({ slot, until: now + limits.burningMax })
+  }
+
+  /** Lets go of what has burnt long enough. */
+  expire(now: Millis): void {
+    let cold = 0
+    while (cold < this.#embers.length && (this.#embers[cold] as Ember).until <= now) {
+      const { slot } = this.#embers[cold] as Ember
+      slot.burning--
+      this.burning--
+      if (!slot.touched) this.touch(slot)
+      cold++
+    }
+    if (cold > 0) this.#embers = this.#embers.slice(cold)
+  }
+
+  /** Its row changed. */
+  touch(slot: EndpointSlot): void {
+    if (slot.touched) return
+    slot.touched = true
+    this.#touched.push(slot)
+  }
+
+  /** Slots whose row changed since they were last taken; what is more than wanted waits. */
+  takeTouched(most: number): readonly EndpointSlot[] {
+    if (this.#touched.length === 0) return NONE
+    const taken = this.#touched.length <= most ? this.#touched : this.#touched.slice(0, most)
+    this.#touched = this.#touched.slice(taken.length)
+    for (const slot of taken) slot.touched = false
+    return taken
+  }
+}
+
+const NONE: readonly EndpointSlot[] = []

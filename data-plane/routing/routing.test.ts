@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest'
+import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, POLICIES } from '../../core/mesh-snapshot.ts'
+import { millis } from '../../core/units.ts'
+import { EndpointSlot } from './endpoint-slot.ts'
+import { Ledger } from './ledger.ts'
+import { createPolicy } from './policy.ts'
+import { createPool } from './pool.ts'
+import { pick, RoutingTable } from './routing-table.ts'
+
+const endpoint = (id: string, more: Partial<Endpoint> = {}): Endpoint => ({
+  id,
+  node: id,
+  zone: '',
+  address: '127.0.0.1:1',
+  protocol: 'KSERVE_GRPC',
+  models: ['*'],
+  weight: 100,
+  state: 'READY',
+  freshness: 'fresh',
+  capacity: 0,
+  ...more,
+})
+const slot = (id: string, more: Partial<Endpoint> = {}): EndpointSlot => new EndpointSlot(endpoint(id, more))
+const seeded = (seed: number) => () => {
+  seed = (seed * 48_271) % 2_147_483_647
+  return seed / 2_147_483_647
+}
+const now = millis(1_000)
+const table = (endpoints: Endpoint[], more: Partial<MeshSnapshot> = {}): RoutingTable =>
+  new RoutingTable({ ...EMPTY_SNAPSHOT, endpoints, ...more }, (one) => new EndpointSlot(one))
+const pickFrom = (from: RoutingTable, model = 'm', excluded: readonly EndpointSlot[] = [], draw = seeded(1)) => {
+  const candidates = from.candidatesFor(model)
+  return candidates === undefined ? undefined : pick(candidates, excluded, draw, now)
+}
+
+describe.each(POLICIES)('%s keeps the contract of every policy:', (name) => {
+  test('it answers a member of the pool, and the only one when there is one', () => {
+    const pool = createPool([slot('a'), slot('b'), slot('c', { weight: 0 })])
+    const policy = createPolicy(name)
+    const draw = seeded(3)
+    for (let i = 0; i < 1_000; i++) expect(pool.slots).toContain(policy.choose(pool, draw, now))
+    const lone = slot('z', { weight: 0 })
+    expect(policy.choose(createPool([lone]), draw, now)).toBe(lone)
+  })
+
+  test('equal endpoints get equal shares when each choice is charged', () => {
+    const slots = ['a', 'b', 'c', 'd'].map((id) => slot(id))
+    const pool = createPool(slots)
+    const policy = createPolicy(name)
+    const ledger = new Ledger()
+    const draw = seeded(5)
+    for (let i = 0; i < 4_000; i++) ledger.charge(policy.choose(pool, draw, now))
+    for (const one of slots) expect(one.inFlight).toBeGreaterThan(900)
+  })
+})
+
+test('weights decide how often an endpoint is drawn', () => {
+  const pool = createPool([slot('a', { weight: 300 }), slot('b', { weight: 100 }), slot('c', { weight: 0 })])
+  const draw = seeded(11)
+  const counts = [0, 0, 0]
+  for (let i = 0; i < 40_000; i++) {
+    const drawn = pool.drawIndex(draw())
+    counts[drawn] = (counts[drawn] ?? 0) + 1
+  }
+  expect((counts[0] ?? 0) / (counts[1] ?? 1)).toBeGreaterThan(2.7)
+  expect((counts[0] ?? 0) / (counts[1] ?? 1)).toBeLessThan(3.3)
+  expect(counts[2]).toBe(0)
+})
+
+test('LEAST_WAIT turns away from a deep queue, and LEAST_REQUEST from its own charges', () => {
+  const [deep, idle, other] = [slot('deep'), slot('idle'), slot('other')]
+  for (const one of [deep, idle, other]) one.report({ load: { queueDepth: one === deep ? 50 : 0 }, sampledAt: now })
+  const pool = createPool([deep, idle, other])
+  const draw = seeded(2)
+  const waits = createPolicy('LEAST_WAIT')
+  for (let i = 0; i < 500; i++) expect(waits.choose(pool, draw, now)).not.toBe(deep)
+  idle.inFlight = 9
+  const requests = createPolicy('LEAST_REQUEST')
+  for (let i = 0; i < 500; i++) expect(requests.choose(createPool([idle, other]), draw, now)).toBe(other)
+})
+
+test('what was dispatched since the report counts as if it were reported', () => {
+  const [a, b] = [slot('a'), slot('b')]
+  for (const one of [a, b]) one.report({ load: { queueDepth: 0 }, sampledAt: now })
+  a.dispatchedSince = 3
+  expect(createPolicy('LEAST_WAIT').choose(createPool([a, b]), seeded(1), now)).toBe(b)
+  a.report({ load: { queueDepth: 0 }, sampledAt: now })
+  expect(a.dispatchedSince).toBe(0)
+})
+
+test('a stale report loses to a fresh one, and two stale ones fall back to the ledger', () => {
+  const [old, fresh] = [slot('old'), slot('fresh')]
+  old.report({ load: { queueDepth: 0 }, sampledAt: millis(0) })
+  fresh.report({ load: { queueDepth: 4 }, sampledAt: millis(9_000) })
+  const policy = createPolicy('LEAST_WAIT')
+  const pool = createPool([old, fresh])
+  expect(policy.choose(pool, seeded(1), millis(10_000))).toBe(fresh)
+  fresh.inFlight = 5
+  expect(policy.choose(pool, seeded(1), millis(60_000))).toBe(old)
+})
+
+test('tiers are asked in order: serving, busy, last resort, ejected, and FAILED only in panic; DRAINING and STARTING never', () => {
+  const all = [
+    endpoint('ready'),
+    endpoint('busy', { state: 'BUSY' }),
+    endpoint('silent', { freshness: 'last-resort' }),
+    endpoint('ejected'),
+    endpoint('failed', { state: 'FAILED' }),
+    endpoint('draining', { state: 'DRAINING' }),
+    endpoint('starting', { state: 'STARTING' }),
+  ]
+  const routing = table(all)
+  const ejected = routing.slots.find((one) => one.id === 'ejected') as EndpointSlot
+  ejected.ejected = true
+  routing.resort(ejected)
+  const order: string[] = []
+  const excluded: EndpointSlot[] = []
+  for (let next = pickFrom(routing, 'm', excluded); next !== undefined; next = pickFrom(routing, 'm', excluded)) {
+    order.push(next.id)
+    excluded.push(next)
+  }
+  expect(order).toEqual(['ready', 'busy', 'silent', 'ejected', 'failed'])
+})
+
+test('a model goes to the endpoints that name it and to those that serve all; an unknown one only to the latter, or nowhere', () => {
+  const named = table([endpoint('a', { models: ['x'] }), endpoint('b', { models: ['y', '*'] })])
+  expect(named.candidatesFor('x')?.slots.map((one) => one.id)).toEqual(['a', 'b'])
+  expect(named.candidatesFor('unknown')?.slots.map((one) => one.id)).toEqual(['b'])
+  expect(table([endpoint('a', { models: ['x'] })]).candidatesFor('unknown')).toBeUndefined()
+})
+
+test('the longest route prefix wins', () => {
+  const routing = table([], {
+    routes: [
+      { prefix: '/a.', model: 'short' },
+      { prefix: '/a.B/', model: 'long' },
+    ],
+  })
+  expect([routing.routeOf('/a.B/C'), routing.routeOf('/a.X/C'), routing.routeOf('/b')]).toEqual(['long', 'short', undefined])
+})
+
+test('the ledger is open attempts plus burning, and what burns goes out', () => {
+  const ledger = new Ledger()
+  const [a, b] = [slot('a'), slot('b')]
+  for (const one of [a, a, b]) ledger.charge(one)
+  expect([ledger.open, a.inFlight, b.inFlight]).toEqual([3, 2, 1])
+  ledger.settle(a, 'cancelled', true, millis(0))
+  ledger.settle(b, 'success', false, millis(0))
+  expect([ledger.open, ledger.burning, a.charged, b.charged]).toEqual([1, 1, 2, 0])
+  ledger.expire(millis(1_999))
+  expect(a.charged).toBe(2)
+  ledger.expire(millis(2_000))
+  expect([ledger.burning, a.charged]).toEqual([0, 1])
+  expect(() => ledger.settle(b, 'success', false, millis(0))).toThrow('settled once')
+})

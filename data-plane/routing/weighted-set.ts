@@ -1,0 +1,74 @@
+/**
+ * Endpoints with weights that change one at a time: to add, remove, weigh anew and draw by weight costs O(log n).
+ * Invariant: a node of the tree is the sum of its two children, computed from them anew each time, so that no rounding error adds up.
+ */
+import type { EndpointSlot } from './endpoint-slot.ts'
+
+const CAPACITY_FIRST = 4
+
+export class WeightedSet {
+  /** In no order that means anything: the last one takes the place of one that leaves. */
+  readonly slots: EndpointSlot[] = []
+  #capacity = CAPACITY_FIRST
+  /** The root is 1, the children of n are 2n and 2n + 1, the leaf of slot i is capacity + i. */
+  #sums = new Float64Array(2 * CAPACITY_FIRST)
+
+  get total(): number {
+    return this.#sums[1] as number
+  }
+
+  /** Answers its place. */
+  add(slot: EndpointSlot, weight: number): number {
+    const at = this.slots.length
+    if (at === this.#capacity) this.#grow()
+    this.slots.push(slot)
+    this.weigh(at, weight)
+    return at
+  }
+
+  /** Answers who stands there now, if anybody does. */
+  removeAt(at: number): EndpointSlot | undefined {
+    const end = this.slots.length - 1
+    const last = this.slots.pop()
+    const weight = this.#sums[this.#capacity + end] as number
+    this.weigh(end, 0)
+    if (at === end || last === undefined) return undefined
+    this.slots[at] = last
+    this.weigh(at, weight)
+    return last
+  }
+
+  weigh(at: number, weight: number): void {
+    const sums = this.#sums
+    let node = this.#capacity + at
+    sums[node] = weight
+    for (node >>>= 1; node >= 1; node >>>= 1) sums[node] = (sums[2 * node] as number) + (sums[2 * node + 1] as number)
+  }
+
+  /** The place at a point of the running sum, which lies in [0, total). */
+  find(point: number): number {
+    const sums = this.#sums
+    const leaves = this.#capacity
+    let node = 1
+    while (node < leaves) {
+      node *= 2
+      const left = sums[node] as number
+      // A point that rounding pushed beyond the last weight stays with it.
+      if (point >= left && (sums[node + 1] as number) > 0) {
+        point -= left
+        node++
+      }
+    }
+    return node - leaves
+  }
+
+  #grow(): void {
+    const before = this.#sums
+    const half = this.#capacity
+    this.#capacity = 2 * half
+    this.#sums = new Float64Array(2 * this.#capacity)
+    this.#sums.set(before.subarray(half, 2 * half), this.#capacity)
+    for (let node = this.#capacity - 1; node >= 1; node--)
+      this.#sums[node] = (this.#sums[2 * node] as number) + (this.#sums[2 * node + 1] as number)
+  }
+}

@@ -1,0 +1,108 @@
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { expect, test } from 'vitest'
+import { limits } from '../../core/limits.ts'
+import { headerField } from '../http2/header-field.ts'
+import { SETTING, WINDOW_DEFAULT, WINDOW_MAX } from '../http2/protocol.ts'
+import { newShared, REQUEST, Side } from '../testing/side.ts'
+import { Flusher, SocketLink } from './socket-link.ts'
+
+/** A socket that takes what it is given at once, as a kernel with room does, unless it is told to be slow. */
+class StandInSocket extends Duplex {
+  taken: Buffer[] = []
+  slow = false
+  #owed: (() => void) | undefined
+
+  setNoDelay(): this {
+    return this
+  }
+  destroySoon(): void {
+    this.destroy()
+  }
+  override _read(): void {}
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.taken.push(Buffer.from(bytes))
+    if (this.slow) this.#owed = done
+    else done()
+  }
+  takesAgain(): void {
+    this.slow = false
+    const owed = this.#owed
+    this.#owed = undefined
+    owed?.()
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** A client with the largest windows, linked to a server side on a stand-in socket. */
+async function linked() {
+  const socket = new StandInSocket()
+  const server = new Side('server')
+  const link = new SocketLink(
+    socket as unknown as Socket,
+    'server',
+    { ...server, onRequest: server.onRequest.bind(server), onBadRequest: () => {}, onCapacity: () => {}, onClosed: () => {} },
+    new Flusher(),
+    newShared(),
+  )
+  const client = new Side('client')
+  const give = (): void => {
+    const bytes = client.take()
+    link.connection.receive(bytes, bytes.length)
+  }
+  /** Moves bytes until the server has nothing more to say. */
+  const settled = async (): Promise<void> => {
+    for (let idle = 0; idle < 3; ) {
+      await turn()
+      const came = socket.taken
+      socket.taken = []
+      idle = came.length === 0 ? idle + 1 : 0
+      for (const bytes of came) client.connection.receive(bytes, bytes.length)
+      give()
+    }
+  }
+  client.connection.output.settings([[SETTING.INITIAL_WINDOW_SIZE, WINDOW_MAX]])
+  client.connection.output.windowUpdate(0, WINDOW_MAX - limits.connectionWindow - WINDOW_DEFAULT)
+  const stream = client.connection.open(REQUEST, true)
+  stream.sink = client.sink
+  stream.receiveWindow = WINDOW_MAX
+  client.hold = true
+  await settled()
+  return { socket, server, link, client, stream, settled, give }
+}
+
+test('what waits behind a socket that was busy leaves whole, also when the socket then takes everything at once', async () => {
+  const { socket, server, client, stream, settled } = await linked()
+  socket.slow = true
+  const answer = server.requests[0]
+  answer?.sendHead([headerField(':status', '200')], false)
+  await turn()
+  const body = new Uint8Array(20 * limits.socketBacklogMax).map((_, i) => i * 31)
+  answer?.sendData(body, 0, body.length, true)
+  await turn()
+  expect(answer?.waitingBytes).toBeGreaterThan(0)
+  socket.takesAgain()
+  await settled()
+  expect(Buffer.compare(client.bytes.get(stream) ?? Buffer.alloc(0), body)).toBe(0)
+  expect(client.heard.at(-1)).toBe('1 end')
+})
+
+test('a message larger than the backlog leaves whole through a socket that is never busy', async () => {
+  const { server, client, stream, settled } = await linked()
+  const body = new Uint8Array(20 * limits.socketBacklogMax).map((_, i) => i * 31)
+  server.requests[0]?.sendHead([headerField(':status', '200')], false)
+  server.requests[0]?.sendData(body, 0, body.length, true)
+  await settled()
+  expect(Buffer.compare(client.bytes.get(stream) ?? Buffer.alloc(0), body)).toBe(0)
+})
+
+test('a peer may ping as often as it likes in a long life, as long as it takes the answers', async () => {
+  const { client, link, settled } = await linked()
+  for (let round = 0; round < 5; round++) {
+    for (let i = 0; i < limits.controlFramesQueuedMax / 2; i++) client.connection.output.ping(new Uint8Array(8), 0, false)
+    await settled()
+    for (let second = 0; second * limits.cheapFramesPerSecond < limits.controlFramesQueuedMax / 2; second++) link.everySecond()
+  }
+  expect(link.connection.dead).toBe(false)
+})

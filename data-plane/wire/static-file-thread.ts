@@ -1,0 +1,29 @@
+/** Reads a static file away from the primary's event loop: to parse ten thousand endpoints takes long. Gives them out piece by piece, when asked. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { limits } from '../../core/limits.ts'
+import type { Endpoint } from '../../core/mesh-snapshot.ts'
+import type { PictureHead } from '../routing/routing-table.ts'
+import { readStaticFile } from './static-file.ts'
+
+export type FromReader =
+  | { readonly kind: 'rows'; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: 'end'; readonly head: PictureHead }
+  | { readonly kind: 'bad'; readonly complaint: string }
+
+/** Starts when the first piece is asked for. */
+function* pieces(path: string): Generator<FromReader, void> {
+  try {
+    const { version, models, routes, endpoints } = readStaticFile(path)
+    for (let at = 0; at < endpoints.length; at += limits.feedRowsMax)
+      yield { kind: 'rows', endpoints: endpoints.slice(at, at + limits.feedRowsMax) }
+    yield { kind: 'end', head: { version, models, routes } }
+  } catch (error) {
+    yield { kind: 'bad', complaint: (error as Error).message }
+  }
+}
+
+const reading = pieces(workerData as string)
+parentPort?.on('message', () => {
+  const { value } = reading.next()
+  if (value !== undefined) parentPort?.postMessage(value)
+})

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest'
+import { UsageError } from '../../core/edge/settings.ts'
+import { parseStaticFile } from './static-file.ts'
+
+const GOOD = `{ "models": [ { "name": "llm", "policy": "ROUND_ROBIN" } ],
+  "routes": [ { "prefix": "/grpc.testing.TestService/", "model": "interop" } ],
+  "endpoints": [ { "id": "gpu-a/triton", "node": "gpu-a", "zone": "z1", "address": "127.0.0.1:8001",
+                   "protocol": "KSERVE_GRPC", "models": ["*"], "weight": 100, "state": "READY", "capacity": 64 },
+                 { "id": "b", "address": "unix:/run/b.sock" } ] }`
+
+test('a snapshot is read, with defaults for what is left out', () => {
+  const snapshot = parseStaticFile(GOOD, 'mesh.json')
+  expect(snapshot.models).toEqual([{ name: 'llm', policy: 'ROUND_ROBIN' }])
+  expect(snapshot.endpoints[1]).toEqual({
+    id: 'b',
+    node: '',
+    zone: '',
+    address: 'unix:/run/b.sock',
+    protocol: 'KSERVE_GRPC',
+    models: ['*'],
+    weight: 100,
+    state: 'READY',
+    capacity: 0,
+    freshness: 'fresh',
+  })
+})
+
+test('a model may limit its attempts', () => {
+  const text = GOOD.replace('"policy"', '"timeouts": { "firstByteMs": 20000, "idleMs": 5000 }, "policy"')
+  expect(parseStaticFile(text, 'mesh.json').models[0]?.timeouts).toEqual({ firstByteMs: 20_000, idleMs: 5_000 })
+})
+
+test.each([
+  [
+    'a field that does not exist',
+    GOOD.replace('"zone"', '"zoen"'),
+    'mesh.json:3: endpoints[0].zoen: there is no such field; known are id, node',
+  ],
+  ['a policy that does not exist', GOOD.replace('ROUND_ROBIN', 'ROUND_ROBBIN'), 'mesh.json:1: models[0].policy: '],
+  ['an address without a port', GOOD.replace('127.0.0.1:8001', 'gpu-a'), 'mesh.json:3: endpoints[0].address: wants host:port'],
+  ['a state that does not exist', GOOD.replace('"READY"', '"READDY"'), 'mesh.json:4: endpoints[0].state: '],
+  ['a negative weight', GOOD.replace('"weight": 100', '"weight": -1'), 'mesh.json:4: endpoints[0].weight: '],
+  ['a missing address', GOOD.replace(', "address": "unix:/run/b.sock"', ''), 'mesh.json:5: endpoints[1].address: '],
+  ['an id that stands twice', GOOD.replace('"id": "b"', '"id": "gpu-a/triton"'), 'mesh.json:5: endpoint id gpu-a/triton stands twice'],
+  [
+    'a top-level typo',
+    GOOD.replace('"routes"', '"route"'),
+    'mesh.json:2: route: there is no such field; known are models, routes, endpoints',
+  ],
+  [
+    'a timeout that does not exist',
+    GOOD.replace('"policy"', '"timeouts": { "totalMs": 5 }, "policy"'),
+    'mesh.json:1: models[0].timeouts.totalMs: there is no such field; known are perTryMs, firstByteMs, idleMs',
+  ],
+  ['a timeout of nothing', GOOD.replace('"policy"', '"timeouts": { "idleMs": 0 }, "policy"'), 'mesh.json:1: models[0].timeouts.idleMs: '],
+  [
+    'a TLS field that does not exist',
+    GOOD.replace('"zone"', '"tls": { "caFile": "x" }, "zone"'),
+    'mesh.json:3: endpoints[0].tls.caFile: there is no such field; known are ca, cert, key, serverName, identity',
+  ],
+  [
+    'a certificate without its key',
+    GOOD.replace('"zone"', '"tls": { "cert": "x" }, "zone"'),
+    'mesh.json:3: endpoints[0].tls: cert and key need one another',
+  ],
+  [
+    'an identity that says nothing',
+    GOOD.replace('"zone"', '"tls": { "identity": "spiffe://*" }, "zone"'),
+    'mesh.json:3: endpoints[0].tls.identity: a URI is exact, or ends in /*',
+  ],
+  ['a broken file', GOOD.slice(0, -3), 'mesh.json: '],
+])('%s is named with its line and field', (_name, text, complaint) => {
+  expect(() => parseStaticFile(text, 'mesh.json')).toThrow(complaint)
+})
+
+const ALIASES = [
+  'a: &a [x]',
+  ...Array.from({ length: 8 }, (_, i) => `${'bcdefghi'[i]}: &${'bcdefghi'[i]} [${`*${'abcdefgh'[i]},`.repeat(9)}]`),
+]
+
+test.each([
+  ['an alias of nothing', 'endpoints: *nothing', 'mesh.yaml: Unresolved alias'],
+  ['aliases that multiply', ALIASES.join('\n'), 'mesh.yaml: Excessive alias count'],
+  ['nesting without end', '['.repeat(100_000), 'mesh.yaml: '],
+  ['nesting without end that is JSON', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, 'mesh.yaml: nested too deeply'],
+])('%s is a complaint like any other', (_name, text, complaint) => {
+  expect(() => parseStaticFile(text, 'mesh.yaml')).toThrow(UsageError)
+  expect(() => parseStaticFile(text, 'mesh.yaml')).toThrow(complaint)
+})
+
+test.each([
+  ['a key that stands twice', '{ "endpoints": [ { "id": "a", "address": "h:1", "id": "b" } ] }', 'mesh.json: '],
+  ['a colon within a value', '{ "endpoints": [ { "id": "a\\":\\"", "address": "h:1", "zone": "\\"zone\\":" } ] }', undefined],
+])('the quick way through JSON sees what the slow one sees: %s', (_name, text, complaint) => {
+  if (complaint === undefined) expect(parseStaticFile(text, 'mesh.json').endpoints).toHaveLength(1)
+  else expect(() => parseStaticFile(text, 'mesh.json')).toThrow(complaint)
+})

@@ -1,0 +1,34 @@
+/** A real nats-server with JetStream for one test, on loopback and a free port. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { findNatsServer, startNatsServer } from '../../cli/nats-server.ts'
+
+export type TestNats = {
+  /** host:port, as the parts' --nats takes it and as nats clients do. */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  readonly storeDir: string
+  /** Ends it in order; a store that the test did not bring is removed. */
+  stop(): Promise<void>
+  /** SIGKILL; the store stays, for a restart with the same `storeDir` and `port`. */
+  kill(): void
+}
+
+export async function startNats(options: { readonly storeDir?: string; readonly port?: number } = {}): Promise<TestNats> {
+  const program = await findNatsServer((line) => process.stderr.write(`${line}\n`))
+  const storeDir = options.storeDir ?? mkdtempSync(join(tmpdir(), 'millrace-nats-'))
+  const { host, port, child } = await startNatsServer(program, storeDir, options.port)
+  return {
+    url: `${host}:${port}`,
+    host,
+    port,
+    storeDir,
+    async stop() {
+      await child.stop()
+      if (options.storeDir === undefined) rmSync(storeDir, { recursive: true, force: true })
+    },
+    kill: () => child.kill(),
+  }
+}

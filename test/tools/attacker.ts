@@ -14,9 +14,12 @@ export type Outcome = { readonly waves: number; readonly complaint: string | und
 /** Whoever is thrown out comes again. */
 const PAUSE_MS = 50
 
-/** The proxy passes resets on; this server is not what is under test, and is not to end a connection over them. */
+/**
+ * The proxy passes resets on; this server is not what is under test, and is not to end a connection or refuse a stream over them. It goes on counting
+ * as memory (megabytes) what it had queued for streams that were reset, so a gigabyte is spent after a few waves.
+ */
 const server = createServer({
-  maxSessionMemory: 1_000,
+  maxSessionMemory: 1_000_000,
   maxSessionInvalidFrames: 1_000_000,
   maxSessionRejectedStreams: 1_000_000,
   streamResetBurst: 1_000_000,

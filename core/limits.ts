@@ -18,6 +18,8 @@ export const limits = {
   continuationsMax: 8,
   headerTableSize: 4096,
   downstreamStreamsMax: 1_000,
+  /** Requests of one connection that begin in one turn of the event loop; then the other connections have their turn. */
+  streamsPerTurn: 64,
   /** Until an upstream's SETTINGS arrive. */
   upstreamStreamsAssumed: 100,
   upstreamConnectionsMax: 16,

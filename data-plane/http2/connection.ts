@@ -40,6 +40,7 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
   #nextStreamId = 1
   #lastPeerStream = 0
   #lastServed = STREAM_ID_ALL
+  #streamsLeft = 0
   readonly #closed: ClosedStreams | undefined
   #controlQueued = 0
   readonly #patience = new Patience()
@@ -60,10 +61,19 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     this.output.windowUpdate(0, limits.connectionWindow - WINDOW_DEFAULT)
   }
 
-  receive(bytes: Uint8Array, length: number): void {
-    if (this.dead) return
+  /**
+   * Takes `bytes` from `from` to `length` and answers how far it came: with many new streams in one read, the rest is to be given again in a later turn,
+   * so that nobody's burst holds up the others.
+   */
+  receive(bytes: Uint8Array, length: number, from = 0): number {
+    if (this.dead) return length
     this.reads = (this.reads + 1) | 0
-    this.#reader.read(bytes, length)
+    this.#streamsLeft = limits.streamsPerTurn
+    return this.#reader.read(bytes, length, from)
+  }
+
+  get hadEnough(): boolean {
+    return this.#streamsLeft <= 0
   }
 
   // ——— what the owner does ———
@@ -327,6 +337,7 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     if (streamId % 2 === 0) return this.fail(ERROR.PROTOCOL_ERROR, 'a client opens odd streams')
     if (streamId <= this.#lastPeerStream) return this.#onNoStream(streamId, FRAME.HEADERS)
     this.#lastPeerStream = streamId
+    this.#streamsLeft--
     if (this.output.size + this.socketBacklog > limits.unreadOutputMax) return this.trip('unread-output', 'answers are not read')
     if (streamId > this.#lastServed || this.streams.size >= limits.downstreamStreamsMax) {
       this.#closed?.remember(streamId, endStream)

@@ -38,7 +38,7 @@ const raw = (): { server: Side; send(...frames: Buffer[]): Side } => {
   const server = new Side('server')
   const send = (...frames: Buffer[]): Side => {
     const bytes = Buffer.concat(frames)
-    server.connection.receive(bytes, bytes.length)
+    server.hear(bytes)
     return server
   }
   send(Buffer.from(PREFACE), frame(FRAME.SETTINGS, 0, 0, []))

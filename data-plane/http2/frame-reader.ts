@@ -15,6 +15,8 @@ const DEPENDS_ON_ITSELF = 'a stream cannot depend on itself'
 /** What the reader finds. Lengths, flags and the order of frames are checked before. */
 export type FrameListener = {
   readonly dead: boolean
+  /** Of one read; asked after each frame that may begin a stream. */
+  readonly hadEnough: boolean
   fail(code: number, reason: string): void
   /** A guard ends the connection. */
   trip(guard: Guard, reason: string): void
@@ -62,9 +64,10 @@ export class FrameReader {
     this.#prefaceAt = expectPreface ? 0 : PREFACE.length
   }
 
-  read(bytes: Uint8Array, length: number): void {
+  /** Reads from `at` on; answers where it stopped: at `length`, or behind the frame with which the listener had enough. */
+  read(bytes: Uint8Array, length: number, at: number): number {
     const connection = this.#connection
-    let at = this.#prefaceAt < PREFACE.length ? this.#readPreface(bytes, length) : 0
+    if (this.#prefaceAt < PREFACE.length) at = this.#readPreface(bytes, at, length)
     let frames = 0
     while (at < length && !connection.dead) {
       if (this.#dataLeft > 0) {
@@ -85,19 +88,23 @@ export class FrameReader {
         at = this.#beginData(bytes, at, size, length)
         continue
       }
-      if (size > limits.frameSizeMax) return connection.fail(ERROR.FRAME_SIZE_ERROR, 'frame above the size that we allow')
+      if (size > limits.frameSizeMax) {
+        connection.fail(ERROR.FRAME_SIZE_ERROR, 'frame above the size that we allow')
+        break
+      }
       if (length - at < FRAME_HEAD + size) {
         at = this.#collect(bytes, at, length)
         break
       }
       this.#whole(bytes, at, size)
       at += FRAME_HEAD + size
+      if (connection.hadEnough) break
     }
     connection.countFrames(frames)
+    return connection.dead ? length : at
   }
 
-  #readPreface(bytes: Uint8Array, length: number): number {
-    let at = 0
+  #readPreface(bytes: Uint8Array, at: number, length: number): number {
     while (at < length && this.#prefaceAt < PREFACE.length) {
       if (bytes[at] !== PREFACE.charCodeAt(this.#prefaceAt)) {
         this.#connection.fail(ERROR.PROTOCOL_ERROR, 'not an HTTP/2 preface')

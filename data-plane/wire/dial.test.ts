@@ -31,6 +31,7 @@ function read(address: string, lookup?: LookupFunction): Promise<{ up: boolean; 
       lookup,
       onBytes: (bytes, length) => {
         seen.heard += bytes.toString('latin1', 0, length)
+        return true
       },
       onUp: () => {
         seen.up = true

@@ -50,9 +50,10 @@ export class FrontDoor {
   take(given: Socket): Socket {
     const proxied = this.#proxies?.has(given.remoteAddress ?? '') ?? false
     const newcomer = new Newcomer(this, this.#ports, proxied)
-    const onBytes = (bytes: Buffer, length: number): void => {
+    const onBytes = (bytes: Buffer, length: number): boolean => {
       if (newcomer.link === undefined) newcomer.take(bytes, length)
-      else newcomer.link.connection.receive(bytes, length)
+      else newcomer.link.take(bytes, length)
+      return newcomer.link === undefined || !newcomer.link.behind
     }
     const socket = readInto(given, onBytes)
     newcomer.begin(socket, onBytes)
@@ -70,7 +71,7 @@ class Newcomer {
   readonly #door: FrontDoor
   readonly #ports: FrontPorts
   #socket: Socket | undefined
-  #onBytes: OnBytes = () => {}
+  #onBytes: OnBytes = () => true
   #proxyHeaderDue: boolean
   #client = ''
   /** What came and did not suffice. */
@@ -141,7 +142,7 @@ class Newcomer {
     if (spoken === 'http1') return this.#enterHttp1(socket, bytes, length)
     this.#door.tally.arrived.http2++
     this.link = this.#ports.greet(socket)
-    this.link.connection.receive(bytes, length)
+    this.link.take(bytes, length)
   }
 
   #shakeHands(raw: Socket, bytes: Buffer, length: number): void {

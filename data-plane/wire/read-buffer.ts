@@ -8,8 +8,8 @@ export const KEEP_ALIVE_MS = 10_000
 
 const readBuffer = Buffer.allocUnsafeSlow(limits.readBufferSize)
 
-/** The bytes are good until `onBytes` returns. */
-export type OnBytes = (bytes: Buffer, length: number) => void
+/** The bytes are good until `onBytes` returns. It answers whether to read on; whoever says no resumes the socket. */
+export type OnBytes = (bytes: Buffer, length: number) => boolean
 
 export function onReadOf(onBytes: OnBytes): OnReadOpts {
   let full = 0
@@ -17,7 +17,10 @@ export function onReadOf(onBytes: OnBytes): OnReadOpts {
     buffer: readBuffer,
     /** Node calls it on the socket, and stops reading when it answers false. */
     callback(this: unknown, length: number): boolean {
-      onBytes(readBuffer, length)
+      if (!onBytes(readBuffer, length)) {
+        full = 0
+        return false
+      }
       if (length < readBuffer.length) full = 0
       else if (++full >= limits.fullReadsPerTurn && this instanceof Socket) {
         full = 0
@@ -33,6 +36,12 @@ function readOn(socket: Socket): void {
   if (!socket.destroyed) socket.resume()
 }
 
+function readChunks(socket: Socket, onBytes: OnBytes): void {
+  socket.on('data', (chunk: Buffer) => {
+    if (!onBytes(chunk, chunk.length)) socket.pause()
+  })
+}
+
 /**
  * Node takes a read buffer only when a socket is made, and a socket that came from another process is made already: its handle moves into a new
  * one. Without a handle to move (another runtime, a later Node) the socket is read as any other.
@@ -41,7 +50,7 @@ export function readInto(given: Socket, onBytes: OnBytes): Socket {
   const owner = given as unknown as { _handle: unknown }
   const handle = owner._handle
   if (handle === null || handle === undefined) {
-    given.on('data', (chunk: Buffer) => onBytes(chunk, chunk.length))
+    readChunks(given, onBytes)
     return given
   }
   owner._handle = null
@@ -65,7 +74,7 @@ export function readDecrypted(socket: TLSSocket, onBytes: OnBytes): void {
   const callback = places.find((place) => place.description === 'kBufferCb')
   const handle = inner._handle
   if (buffer === undefined || callback === undefined || handle?.useUserBuffer === undefined) {
-    socket.on('data', (chunk: Buffer) => onBytes(chunk, chunk.length))
+    readChunks(socket, onBytes)
     return
   }
   inner[buffer] = readBuffer

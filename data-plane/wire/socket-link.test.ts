@@ -49,7 +49,8 @@ async function linked() {
   const client = new Side('client')
   const give = (): void => {
     const bytes = client.take()
-    link.connection.receive(bytes, bytes.length)
+    link.take(bytes, bytes.length)
+    bytes.fill(0xee) // a read buffer is used again
   }
   /** Moves bytes until the server has nothing more to say. */
   const settled = async (): Promise<void> => {
@@ -105,4 +106,40 @@ test('a peer may ping as often as it likes in a long life, as long as it takes t
     for (let second = 0; second * limits.cheapFramesPerSecond < limits.controlFramesQueuedMax / 2; second++) link.everySecond()
   }
   expect(link.connection.dead).toBe(false)
+})
+
+test('many requests in one read are begun over several turns, in order and whole, and what comes meanwhile waits behind them', async () => {
+  const { server, client, link, socket, give } = await linked()
+  const bodies = Array.from({ length: 5 * limits.streamsPerTurn }, (_, i) => Uint8Array.of(i, i >> 8, 7))
+  const ask = (from: number, to: number): void => {
+    for (const body of bodies.slice(from, to)) client.connection.open(REQUEST, false).sendData(body, 0, body.length, true)
+    give()
+  }
+  let resumed = 0
+  socket.resume = () => {
+    resumed++
+    return socket
+  }
+  const earlier = server.requests.length
+  ask(0, 4 * limits.streamsPerTurn)
+  ask(4 * limits.streamsPerTurn, bodies.length)
+  const begun = [server.requests.length - earlier]
+  while (link.behind) {
+    expect(resumed).toBe(0)
+    await turn()
+    begun.push(server.requests.length - earlier)
+  }
+  expect(begun).toEqual([1, 2, 3, 4, 5, 5].map((turns) => turns * limits.streamsPerTurn))
+  expect(server.requests.slice(earlier).map((request) => server.bytes.get(request))).toEqual(bodies)
+  expect(resumed).toBe(1)
+})
+
+test('a connection that is lost while requests wait for their turn begins none of them', async () => {
+  const { server, client, link, socket, give } = await linked()
+  for (let i = 0; i < 2 * limits.streamsPerTurn; i++) client.connection.open(REQUEST, true)
+  const earlier = server.requests.length
+  give()
+  socket.destroy()
+  while (link.behind) await turn()
+  expect(server.requests.length - earlier).toBe(limits.streamsPerTurn)
 })

@@ -55,6 +55,9 @@ export class SocketLink implements ConnectionEvents {
   #watching = false
   /** Seconds for which the socket has not taken what it was given. */
   #unread = 0
+  /** Came, and waits for its turn behind the streams that were begun in this one. */
+  #held: Buffer = NOTHING
+  #heldAt = 0
   #detail = ''
   #connected: boolean
   readonly #encrypted: boolean
@@ -85,6 +88,31 @@ export class SocketLink implements ConnectionEvents {
   /** A socket that was dialled has reached its peer. */
   up(): void {
     this.#connected = true
+  }
+
+  /** The rest of a read waits for later turns; meanwhile nothing is to be read from the socket. */
+  get behind(): boolean {
+    return this.#held !== NOTHING
+  }
+
+  /** What was read. The bytes are the caller's again when it returns. */
+  take(bytes: Uint8Array, length: number): void {
+    // TLS hands on what it has decrypted, whether it was asked for or not.
+    if (this.behind) this.#held = Buffer.concat([this.#held, bytes.subarray(0, length)])
+    else {
+      const taken = this.connection.receive(bytes, length)
+      if (taken === length) return
+      this.#held = Buffer.from(bytes.subarray(taken, length))
+      this.#heldAt = 0
+      setImmediate(this.#takeHeld)
+    }
+  }
+
+  readonly #takeHeld = (): void => {
+    this.#heldAt = this.connection.receive(this.#held, this.#held.length, this.#heldAt)
+    if (this.#heldAt < this.#held.length) return void setImmediate(this.#takeHeld)
+    this.#held = NOTHING
+    if (!this.socket.destroyed) this.socket.resume()
   }
 
   everySecond(): void {

@@ -56,7 +56,10 @@ export class UpstreamLink implements LinkOwner {
       address,
       lookup,
       tls,
-      onBytes: (bytes, length) => this.connection.receive(bytes, length),
+      onBytes: (bytes, length) => {
+        this.connection.receive(bytes, length)
+        return true
+      },
       onUp: () => {
         this.#link.up()
         if (lookup !== undefined) this.ip = socket.remoteAddress ?? ip

@@ -56,7 +56,7 @@ export class EngineEnd {
         for (let at = 0; at < bytes.length; at += readBuffer.length) {
           const piece = bytes.subarray(at, at + readBuffer.length)
           readBuffer.set(piece)
-          this.link.connection.receive(readBuffer, piece.length)
+          this.link.take(readBuffer, piece.length)
           readBuffer.fill(USED, 0, piece.length)
         }
       } catch (error) {

@@ -35,7 +35,7 @@ export class EngineWay {
     for (let at = 0; at < until; ) {
       const length = Math.min(until - at, largest === 1 && until > 4_000 ? 500 : draw.between(1, largest))
       readBuffer.set(whole.subarray(at, at + length))
-      this.#connection.receive(readBuffer, length)
+      for (let took = 0; took < length; ) took = this.#connection.receive(readBuffer, length, took)
       readBuffer.fill(USED, 0, length)
       at += length
     }

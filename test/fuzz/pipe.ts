@@ -52,7 +52,7 @@ class End {
     for (let at = 0; at < count; ) {
       const length = Math.min(count - at, largest === 5 && count > 3_000 ? 700 : draw.between(1, largest))
       readBuffer.set(this.sent.subarray(at, at + length))
-      to.receive(readBuffer, length)
+      for (let took = 0; took < length; ) took = to.receive(readBuffer, length, took)
       readBuffer.fill(USED, 0, length)
       at += length
     }

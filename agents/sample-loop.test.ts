@@ -60,7 +60,7 @@ test('a lost GPU is told at once, alone, with an event', () => {
   gpus = [gpu('GPU-1'), gpu('GPU-2', { state: GpuState.GPU_STATE_FAILED, stateReason: 'GPU is lost' })]
   loop.look()
   expect(told().at(-1)).toBe('3 delta 1+0')
-  expect(published.at(-1)?.events).toEqual([{ ageMs: 0n, kind: 'gpu.failed', detail: 'GPU-2: GPU is lost' }])
+  expect(published.at(-1)?.events).toMatchObject([{ ageMs: 0n, kind: 'gpu.failed', detail: 'GPU-2: GPU is lost', gpuUuid: 'GPU-2' }])
   run(1_250)
   expect(published.at(-1)?.events).toEqual([])
 })

@@ -11,6 +11,7 @@ import {
   type HostReport,
   type NodeEvent,
   type NodeReport,
+  XidAction,
 } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { changedSince, planReport, type Sample, type Sent } from './report/plan-report.ts'
 
@@ -57,6 +58,8 @@ export class SampleLoop {
       events: eventsBetween(sent?.sample, sample),
       gpuTelemetry: sample.gpuTelemetry,
       gpuTelemetryReason: sample.gpuTelemetryReason,
+      localDrain: false,
+      localDrainReason: '',
     }
     if (publish(report)) {
       this.#sequence = report.sequence
@@ -78,12 +81,14 @@ export class SampleLoop {
 
 const mutable = ({ gpus, endpoints }: Pick<Sample, 'gpus' | 'endpoints'>) => ({ gpus: [...gpus], endpoints: [...endpoints] })
 
+const NO_FAULT = { gpuUuid: '', xidAction: XidAction.XID_ACTION_UNSPECIFIED } as const
+
 function eventsBetween(before: Sample | undefined, sample: Sample): NodeEvent[] {
   const events: NodeEvent[] = []
   if (sample.gpuTelemetry === GpuTelemetry.GPU_TELEMETRY_FAILED && before?.gpuTelemetry !== sample.gpuTelemetry)
-    events.push({ ageMs: 0n, kind: 'gpu-telemetry.failed', detail: sample.gpuTelemetryReason })
+    events.push({ ageMs: 0n, kind: 'gpu-telemetry.failed', detail: sample.gpuTelemetryReason, ...NO_FAULT })
   for (const gpu of sample.gpus)
     if (gpu.state === GpuState.GPU_STATE_FAILED && before?.gpus.find(({ uuid }) => uuid === gpu.uuid)?.state !== gpu.state)
-      events.push({ ageMs: 0n, kind: 'gpu.failed', detail: `${gpu.uuid}: ${gpu.stateReason}` })
+      events.push({ ageMs: 0n, kind: 'gpu.failed', detail: `${gpu.uuid}: ${gpu.stateReason}`, ...NO_FAULT, gpuUuid: gpu.uuid })
   return events
 }

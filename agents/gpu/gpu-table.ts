@@ -60,7 +60,14 @@ const lost = (gpu: GpuReport, reason: string): GpuReport =>
     ? gpu
     : { ...identity(gpu), state: GpuState.GPU_STATE_FAILED, stateReason: reason }
 
-const identity = ({ uuid, name, pciBusId, index, driverVersion }: GpuReport) => ({ uuid, name, pciBusId, index, driverVersion })
+const identity = ({ uuid, name, pciBusId, index, driverVersion }: GpuReport) => ({
+  uuid,
+  name,
+  pciBusId,
+  index,
+  driverVersion,
+  migInstances: [],
+})
 
 const unseen = (pciBusId: string): GpuReport => ({
   uuid: placeholder(pciBusId),
@@ -69,4 +76,5 @@ const unseen = (pciBusId: string): GpuReport => ({
   driverVersion: '',
   state: GpuState.GPU_STATE_UNSPECIFIED,
   stateReason: '',
+  migInstances: [],
 })

@@ -34,6 +34,7 @@ test('a row of a busy H100 is read whole, with its units', () => {
     eccUncorrected: 0n,
     migEnabled: false,
     recoveryAction: 'None',
+    migInstances: [],
     state: GpuState.GPU_STATE_OK,
     stateReason: '',
   })

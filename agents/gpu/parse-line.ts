@@ -96,6 +96,7 @@ function parseRow(text: string, query: Query): GpuReport | undefined {
     eccUncorrected: bigCountCell(cell('eccUncorrected')),
     migEnabled: switchCell(cell('migMode')),
     recoveryAction,
+    migInstances: [],
     ...judge(cells, recoveryAction),
   }
 }

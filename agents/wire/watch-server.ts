@@ -82,6 +82,8 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
         protocol: Protocol.PROTOCOL_KSERVE_GRPC,
         models: [...(models ?? ANY_MODEL)],
         gpuUuids: [...options.gpuUuids()],
+        serverKind: 'triton',
+        loadSources: {},
         ...healthOf(health),
         probeLatencyMs,
         load: {

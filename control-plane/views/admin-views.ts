@@ -29,6 +29,8 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
     silentMs: Math.max(0, Math.round(now - node.heardAt)),
     freshness: FRESHNESS_NUMBER[state.silence.freshness(nodeId)],
     gpus: [...node.gpus.values()],
+    warnings: [],
+    history: [],
     endpoints: [...node.endpoints.keys()].map((id) => endpointView(state, id)).filter((status) => status !== undefined),
     gpuTelemetry: node.gpuTelemetry,
     gpuTelemetryReason: node.gpuTelemetryReason,

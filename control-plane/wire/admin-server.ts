@@ -56,6 +56,14 @@ export class AdminServer {
       listNodes: (_call, answer) => answer(null, { nodes: this.#listNodes() }),
       watchNodes: (call) => this.#nodes.add(call),
       watchWeights: (call) => this.#weights.add(call),
+      getNode: ({ request }, answer) => {
+        const node = this.#runner.read((state, now) => nodeView(state, request.nodeId, now))
+        if (node === undefined) answer(asServiceError(this.#unknown(request.nodeId)))
+        else answer(null, { node })
+      },
+      // The contract comes before its service: these two are on their way.
+      watchChanges: (call) => void call.emit('error', { code: status.UNIMPLEMENTED, details: 'changes are not watched yet' }),
+      commandAgent: (_call, answer) => answer({ code: status.UNIMPLEMENTED, details: 'agents take no commands yet' }),
       drainNode: ({ request }, answer) =>
         this.#setIntent(request.nodeId, 'drain', request.reason).then(
           (node) => answer(null, { node }),
@@ -84,9 +92,12 @@ export class AdminServer {
     return this.#runner.read((state, now) => nodeIds(state).map((id) => nodeView(state, id, now))).filter((node) => node !== undefined)
   }
 
+  #unknown(nodeId: string): Refused {
+    return new Refused(status.NOT_FOUND, unknownNode(nodeId, this.#runner.read(nodeIds)))
+  }
+
   async #setIntent(nodeId: string, want: Intent['want'], reason: string): Promise<Node | undefined> {
-    const known = this.#runner.read(nodeIds)
-    if (!known.includes(nodeId)) throw new Refused(status.NOT_FOUND, unknownNode(nodeId, known))
+    if (!this.#runner.read(nodeIds).includes(nodeId)) throw this.#unknown(nodeId)
     const stored = await this.#store.put(nodeId, { want, reason, at: new Date().toISOString() })
     this.#log.info({ node: nodeId, want, reason }, 'intent.stored')
     this.#runner.dispatch({ kind: 'intent', node: nodeId, stored })

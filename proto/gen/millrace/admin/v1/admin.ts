@@ -29,6 +29,7 @@ import {
   freshnessFromJSON,
   freshnessToJSON,
 } from "../../mesh/v1/mesh.ts";
+import { AgentAnswer, AgentCommand } from "../../telemetry/v1/command.ts";
 import {
   EndpointLoad,
   GpuReport,
@@ -105,6 +106,22 @@ export interface Node {
   gpuTelemetryReason: string;
   simulated: boolean;
   agentVersion: string;
+  /** What is odd about the node's agent: a wrong clock, two agents of one name, a load that does not fit what is served. */
+  warnings: string[];
+  /** Newest first, bounded; of GetNode only. */
+  history: StateChange[];
+}
+
+/** Why something is as it is: `FAILED: Xid 79 on GPU-…`. */
+export interface StateChange {
+  /** The control plane's own wall clock. */
+  atUnixMs: bigint;
+  nodeId: string;
+  /** Empty for a change of the node itself. */
+  endpointId: string;
+  from: string;
+  to: string;
+  reason: string;
 }
 
 export interface EndpointStatus {
@@ -166,6 +183,32 @@ export interface UndrainNodeResponse {
   node: Node | undefined;
 }
 
+export interface GetNodeRequest {
+  nodeId: string;
+}
+
+export interface GetNodeResponse {
+  node: Node | undefined;
+}
+
+export interface WatchChangesRequest {
+  /** Empty for all nodes. */
+  nodeId: string;
+}
+
+export interface WatchChangesResponse {
+  changes: StateChange[];
+}
+
+export interface CommandAgentRequest {
+  nodeId: string;
+  command: AgentCommand | undefined;
+}
+
+export interface CommandAgentResponse {
+  answer: AgentAnswer | undefined;
+}
+
 function createBaseNode(): Node {
   return {
     nodeId: "",
@@ -180,6 +223,8 @@ function createBaseNode(): Node {
     gpuTelemetryReason: "",
     simulated: false,
     agentVersion: "",
+    warnings: [],
+    history: [],
   };
 }
 
@@ -220,6 +265,12 @@ export const Node: MessageFns<Node> = {
     }
     if (message.agentVersion !== "") {
       writer.uint32(98).string(message.agentVersion);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(106).string(v!);
+    }
+    for (const v of message.history) {
+      StateChange.encode(v!, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -333,6 +384,22 @@ export const Node: MessageFns<Node> = {
             message.agentVersion = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.history.push(StateChange.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -385,6 +452,12 @@ export const Node: MessageFns<Node> = {
         : isSet(object.agent_version)
         ? globalThis.String(object.agent_version)
         : "",
+      warnings: globalThis.Array.isArray(object?.warnings)
+        ? object.warnings.map((e: any) => globalThis.String(e))
+        : [],
+      history: globalThis.Array.isArray(object?.history)
+        ? object.history.map((e: any) => StateChange.fromJSON(e))
+        : [],
     };
   },
 
@@ -426,6 +499,12 @@ export const Node: MessageFns<Node> = {
     if (message.agentVersion !== "") {
       obj.agentVersion = message.agentVersion;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    if (message.history?.length) {
+      obj.history = message.history.map((e) => StateChange.toJSON(e));
+    }
     return obj;
   },
 
@@ -446,6 +525,172 @@ export const Node: MessageFns<Node> = {
     message.gpuTelemetryReason = object.gpuTelemetryReason ?? "";
     message.simulated = object.simulated ?? false;
     message.agentVersion = object.agentVersion ?? "";
+    message.warnings = object.warnings?.map((e) => e) || [];
+    message.history = object.history?.map((e) => StateChange.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStateChange(): StateChange {
+  return { atUnixMs: 0n, nodeId: "", endpointId: "", from: "", to: "", reason: "" };
+}
+
+export const StateChange: MessageFns<StateChange> = {
+  encode(message: StateChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.atUnixMs) !== message.atUnixMs) {
+        throw new globalThis.Error("value provided for field message.atUnixMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.atUnixMs);
+    }
+    if (message.nodeId !== "") {
+      writer.uint32(18).string(message.nodeId);
+    }
+    if (message.endpointId !== "") {
+      writer.uint32(26).string(message.endpointId);
+    }
+    if (message.from !== "") {
+      writer.uint32(34).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(42).string(message.to);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endpointId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StateChange {
+    return {
+      atUnixMs: isSet(object.atUnixMs)
+        ? BigInt(object.atUnixMs)
+        : isSet(object.at_unix_ms)
+        ? BigInt(object.at_unix_ms)
+        : 0n,
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      endpointId: isSet(object.endpointId)
+        ? globalThis.String(object.endpointId)
+        : isSet(object.endpoint_id)
+        ? globalThis.String(object.endpoint_id)
+        : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      to: isSet(object.to) ? globalThis.String(object.to) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: StateChange): unknown {
+    const obj: any = {};
+    if (message.atUnixMs !== 0n) {
+      obj.atUnixMs = message.atUnixMs.toString();
+    }
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.endpointId !== "") {
+      obj.endpointId = message.endpointId;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StateChange>, I>>(base?: I): StateChange {
+    return StateChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StateChange>, I>>(object: I): StateChange {
+    const message = createBaseStateChange();
+    message.atUnixMs = (object.atUnixMs !== undefined && object.atUnixMs !== null) ? BigInt(object.atUnixMs) : 0n;
+    message.nodeId = object.nodeId ?? "";
+    message.endpointId = object.endpointId ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };
@@ -1484,6 +1729,448 @@ export const UndrainNodeResponse: MessageFns<UndrainNodeResponse> = {
   },
 };
 
+function createBaseGetNodeRequest(): GetNodeRequest {
+  return { nodeId: "" };
+}
+
+export const GetNodeRequest: MessageFns<GetNodeRequest> = {
+  encode(message: GetNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetNodeRequest {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+    };
+  },
+
+  toJSON(message: GetNodeRequest): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetNodeRequest>, I>>(base?: I): GetNodeRequest {
+    return GetNodeRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetNodeRequest>, I>>(object: I): GetNodeRequest {
+    const message = createBaseGetNodeRequest();
+    message.nodeId = object.nodeId ?? "";
+    return message;
+  },
+};
+
+function createBaseGetNodeResponse(): GetNodeResponse {
+  return { node: undefined };
+}
+
+export const GetNodeResponse: MessageFns<GetNodeResponse> = {
+  encode(message: GetNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNodeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetNodeResponse {
+    return { node: isSet(object.node) ? Node.fromJSON(object.node) : undefined };
+  },
+
+  toJSON(message: GetNodeResponse): unknown {
+    const obj: any = {};
+    if (message.node !== undefined) {
+      obj.node = Node.toJSON(message.node);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetNodeResponse>, I>>(base?: I): GetNodeResponse {
+    return GetNodeResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetNodeResponse>, I>>(object: I): GetNodeResponse {
+    const message = createBaseGetNodeResponse();
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+function createBaseWatchChangesRequest(): WatchChangesRequest {
+  return { nodeId: "" };
+}
+
+export const WatchChangesRequest: MessageFns<WatchChangesRequest> = {
+  encode(message: WatchChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchChangesRequest {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+    };
+  },
+
+  toJSON(message: WatchChangesRequest): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WatchChangesRequest>, I>>(base?: I): WatchChangesRequest {
+    return WatchChangesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchChangesRequest>, I>>(object: I): WatchChangesRequest {
+    const message = createBaseWatchChangesRequest();
+    message.nodeId = object.nodeId ?? "";
+    return message;
+  },
+};
+
+function createBaseWatchChangesResponse(): WatchChangesResponse {
+  return { changes: [] };
+}
+
+export const WatchChangesResponse: MessageFns<WatchChangesResponse> = {
+  encode(message: WatchChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      StateChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(StateChange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchChangesResponse {
+    return {
+      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => StateChange.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: WatchChangesResponse): unknown {
+    const obj: any = {};
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => StateChange.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WatchChangesResponse>, I>>(base?: I): WatchChangesResponse {
+    return WatchChangesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchChangesResponse>, I>>(object: I): WatchChangesResponse {
+    const message = createBaseWatchChangesResponse();
+    message.changes = object.changes?.map((e) => StateChange.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCommandAgentRequest(): CommandAgentRequest {
+  return { nodeId: "", command: undefined };
+}
+
+export const CommandAgentRequest: MessageFns<CommandAgentRequest> = {
+  encode(message: CommandAgentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.command !== undefined) {
+      AgentCommand.encode(message.command, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommandAgentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommandAgentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.command = AgentCommand.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CommandAgentRequest {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      command: isSet(object.command) ? AgentCommand.fromJSON(object.command) : undefined,
+    };
+  },
+
+  toJSON(message: CommandAgentRequest): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.command !== undefined) {
+      obj.command = AgentCommand.toJSON(message.command);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CommandAgentRequest>, I>>(base?: I): CommandAgentRequest {
+    return CommandAgentRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CommandAgentRequest>, I>>(object: I): CommandAgentRequest {
+    const message = createBaseCommandAgentRequest();
+    message.nodeId = object.nodeId ?? "";
+    message.command = (object.command !== undefined && object.command !== null)
+      ? AgentCommand.fromPartial(object.command)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCommandAgentResponse(): CommandAgentResponse {
+  return { answer: undefined };
+}
+
+export const CommandAgentResponse: MessageFns<CommandAgentResponse> = {
+  encode(message: CommandAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.answer !== undefined) {
+      AgentAnswer.encode(message.answer, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommandAgentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommandAgentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.answer = AgentAnswer.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CommandAgentResponse {
+    return { answer: isSet(object.answer) ? AgentAnswer.fromJSON(object.answer) : undefined };
+  },
+
+  toJSON(message: CommandAgentResponse): unknown {
+    const obj: any = {};
+    if (message.answer !== undefined) {
+      obj.answer = AgentAnswer.toJSON(message.answer);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CommandAgentResponse>, I>>(base?: I): CommandAgentResponse {
+    return CommandAgentResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CommandAgentResponse>, I>>(object: I): CommandAgentResponse {
+    const message = createBaseCommandAgentResponse();
+    message.answer = (object.answer !== undefined && object.answer !== null)
+      ? AgentAnswer.fromPartial(object.answer)
+      : undefined;
+    return message;
+  },
+};
+
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   listNodes: {
@@ -1535,6 +2222,38 @@ export const AdminServiceService = {
     responseSerialize: (value: UndrainNodeResponse): Buffer => Buffer.from(UndrainNodeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UndrainNodeResponse => UndrainNodeResponse.decode(value),
   },
+  /** One node with its history and what is odd about it. */
+  getNode: {
+    path: "/millrace.admin.v1.AdminService/GetNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetNodeRequest): Buffer => Buffer.from(GetNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetNodeRequest => GetNodeRequest.decode(value),
+    responseSerialize: (value: GetNodeResponse): Buffer => Buffer.from(GetNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetNodeResponse => GetNodeResponse.decode(value),
+  },
+  /** Every change of an endpoint's or a node's state from now on, each with its cause; of one node those remembered come first. */
+  watchChanges: {
+    path: "/millrace.admin.v1.AdminService/WatchChanges" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchChangesRequest): Buffer => Buffer.from(WatchChangesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchChangesRequest => WatchChangesRequest.decode(value),
+    responseSerialize: (value: WatchChangesResponse): Buffer =>
+      Buffer.from(WatchChangesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchChangesResponse => WatchChangesResponse.decode(value),
+  },
+  /** Asks a node's agent to do something now. */
+  commandAgent: {
+    path: "/millrace.admin.v1.AdminService/CommandAgent" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CommandAgentRequest): Buffer => Buffer.from(CommandAgentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CommandAgentRequest => CommandAgentRequest.decode(value),
+    responseSerialize: (value: CommandAgentResponse): Buffer =>
+      Buffer.from(CommandAgentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandAgentResponse => CommandAgentResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
@@ -1546,6 +2265,12 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** No new request goes to the node; running streams finish. Durable: only undrain lifts it. */
   drainNode: handleUnaryCall<DrainNodeRequest, DrainNodeResponse>;
   undrainNode: handleUnaryCall<UndrainNodeRequest, UndrainNodeResponse>;
+  /** One node with its history and what is odd about it. */
+  getNode: handleUnaryCall<GetNodeRequest, GetNodeResponse>;
+  /** Every change of an endpoint's or a node's state from now on, each with its cause; of one node those remembered come first. */
+  watchChanges: handleServerStreamingCall<WatchChangesRequest, WatchChangesResponse>;
+  /** Asks a node's agent to do something now. */
+  commandAgent: handleUnaryCall<CommandAgentRequest, CommandAgentResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -1611,6 +2336,48 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UndrainNodeResponse) => void,
+  ): ClientUnaryCall;
+  /** One node with its history and what is odd about it. */
+  getNode(
+    request: GetNodeRequest,
+    callback: (error: ServiceError | null, response: GetNodeResponse) => void,
+  ): ClientUnaryCall;
+  getNode(
+    request: GetNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetNodeResponse) => void,
+  ): ClientUnaryCall;
+  getNode(
+    request: GetNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetNodeResponse) => void,
+  ): ClientUnaryCall;
+  /** Every change of an endpoint's or a node's state from now on, each with its cause; of one node those remembered come first. */
+  watchChanges(
+    request: WatchChangesRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchChangesResponse>;
+  watchChanges(
+    request: WatchChangesRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchChangesResponse>;
+  /** Asks a node's agent to do something now. */
+  commandAgent(
+    request: CommandAgentRequest,
+    callback: (error: ServiceError | null, response: CommandAgentResponse) => void,
+  ): ClientUnaryCall;
+  commandAgent(
+    request: CommandAgentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandAgentResponse) => void,
+  ): ClientUnaryCall;
+  commandAgent(
+    request: CommandAgentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandAgentResponse) => void,
   ): ClientUnaryCall;
 }
 

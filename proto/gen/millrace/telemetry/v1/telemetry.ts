@@ -120,13 +120,23 @@ export function gpuStateToJSON(object: GpuState): string {
   }
 }
 
-export const Protocol = { PROTOCOL_UNSPECIFIED: 0, PROTOCOL_KSERVE_GRPC: 1, UNRECOGNIZED: -1 } as const;
+export const Protocol = {
+  PROTOCOL_UNSPECIFIED: 0,
+  PROTOCOL_KSERVE_GRPC: 1,
+  /** PROTOCOL_GRPC - Another gRPC service than KServe's: reached through a prefix route only. */
+  PROTOCOL_GRPC: 2,
+  /** PROTOCOL_HTTP - Reached by no gRPC request. */
+  PROTOCOL_HTTP: 3,
+  UNRECOGNIZED: -1,
+} as const;
 
 export type Protocol = typeof Protocol[keyof typeof Protocol];
 
 export namespace Protocol {
   export type PROTOCOL_UNSPECIFIED = typeof Protocol.PROTOCOL_UNSPECIFIED;
   export type PROTOCOL_KSERVE_GRPC = typeof Protocol.PROTOCOL_KSERVE_GRPC;
+  export type PROTOCOL_GRPC = typeof Protocol.PROTOCOL_GRPC;
+  export type PROTOCOL_HTTP = typeof Protocol.PROTOCOL_HTTP;
   export type UNRECOGNIZED = typeof Protocol.UNRECOGNIZED;
 }
 
@@ -138,6 +148,12 @@ export function protocolFromJSON(object: any): Protocol {
     case 1:
     case "PROTOCOL_KSERVE_GRPC":
       return Protocol.PROTOCOL_KSERVE_GRPC;
+    case 2:
+    case "PROTOCOL_GRPC":
+      return Protocol.PROTOCOL_GRPC;
+    case 3:
+    case "PROTOCOL_HTTP":
+      return Protocol.PROTOCOL_HTTP;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -151,6 +167,10 @@ export function protocolToJSON(object: Protocol): string {
       return "PROTOCOL_UNSPECIFIED";
     case Protocol.PROTOCOL_KSERVE_GRPC:
       return "PROTOCOL_KSERVE_GRPC";
+    case Protocol.PROTOCOL_GRPC:
+      return "PROTOCOL_GRPC";
+    case Protocol.PROTOCOL_HTTP:
+      return "PROTOCOL_HTTP";
     case Protocol.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -162,6 +182,8 @@ export const EndpointHealth = {
   ENDPOINT_HEALTH_STARTING: 1,
   ENDPOINT_HEALTH_READY: 2,
   ENDPOINT_HEALTH_FAILED: 3,
+  /** ENDPOINT_HEALTH_BUSY - It lives, and turned a probe away because it has too much to do. */
+  ENDPOINT_HEALTH_BUSY: 4,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -172,6 +194,7 @@ export namespace EndpointHealth {
   export type ENDPOINT_HEALTH_STARTING = typeof EndpointHealth.ENDPOINT_HEALTH_STARTING;
   export type ENDPOINT_HEALTH_READY = typeof EndpointHealth.ENDPOINT_HEALTH_READY;
   export type ENDPOINT_HEALTH_FAILED = typeof EndpointHealth.ENDPOINT_HEALTH_FAILED;
+  export type ENDPOINT_HEALTH_BUSY = typeof EndpointHealth.ENDPOINT_HEALTH_BUSY;
   export type UNRECOGNIZED = typeof EndpointHealth.UNRECOGNIZED;
 }
 
@@ -189,6 +212,9 @@ export function endpointHealthFromJSON(object: any): EndpointHealth {
     case 3:
     case "ENDPOINT_HEALTH_FAILED":
       return EndpointHealth.ENDPOINT_HEALTH_FAILED;
+    case 4:
+    case "ENDPOINT_HEALTH_BUSY":
+      return EndpointHealth.ENDPOINT_HEALTH_BUSY;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -206,6 +232,8 @@ export function endpointHealthToJSON(object: EndpointHealth): string {
       return "ENDPOINT_HEALTH_READY";
     case EndpointHealth.ENDPOINT_HEALTH_FAILED:
       return "ENDPOINT_HEALTH_FAILED";
+    case EndpointHealth.ENDPOINT_HEALTH_BUSY:
+      return "ENDPOINT_HEALTH_BUSY";
     case EndpointHealth.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -268,6 +296,78 @@ export function gpuBindingToJSON(object: GpuBinding): string {
   }
 }
 
+/** What NVIDIA's catalogue asks to be done about a fault. */
+export const XidAction = {
+  XID_ACTION_UNSPECIFIED: 0,
+  /** XID_ACTION_RESTART_APPLICATION - Usually an application's fault; the GPU is well. */
+  XID_ACTION_RESTART_APPLICATION: 1,
+  XID_ACTION_RESET_GPU: 2,
+  XID_ACTION_REBOOT_NODE: 3,
+  /** XID_ACTION_WORKFLOW - More than one remedy; a person decides. */
+  XID_ACTION_WORKFLOW: 4,
+  XID_ACTION_NONE: 5,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type XidAction = typeof XidAction[keyof typeof XidAction];
+
+export namespace XidAction {
+  export type XID_ACTION_UNSPECIFIED = typeof XidAction.XID_ACTION_UNSPECIFIED;
+  export type XID_ACTION_RESTART_APPLICATION = typeof XidAction.XID_ACTION_RESTART_APPLICATION;
+  export type XID_ACTION_RESET_GPU = typeof XidAction.XID_ACTION_RESET_GPU;
+  export type XID_ACTION_REBOOT_NODE = typeof XidAction.XID_ACTION_REBOOT_NODE;
+  export type XID_ACTION_WORKFLOW = typeof XidAction.XID_ACTION_WORKFLOW;
+  export type XID_ACTION_NONE = typeof XidAction.XID_ACTION_NONE;
+  export type UNRECOGNIZED = typeof XidAction.UNRECOGNIZED;
+}
+
+export function xidActionFromJSON(object: any): XidAction {
+  switch (object) {
+    case 0:
+    case "XID_ACTION_UNSPECIFIED":
+      return XidAction.XID_ACTION_UNSPECIFIED;
+    case 1:
+    case "XID_ACTION_RESTART_APPLICATION":
+      return XidAction.XID_ACTION_RESTART_APPLICATION;
+    case 2:
+    case "XID_ACTION_RESET_GPU":
+      return XidAction.XID_ACTION_RESET_GPU;
+    case 3:
+    case "XID_ACTION_REBOOT_NODE":
+      return XidAction.XID_ACTION_REBOOT_NODE;
+    case 4:
+    case "XID_ACTION_WORKFLOW":
+      return XidAction.XID_ACTION_WORKFLOW;
+    case 5:
+    case "XID_ACTION_NONE":
+      return XidAction.XID_ACTION_NONE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return XidAction.UNRECOGNIZED;
+  }
+}
+
+export function xidActionToJSON(object: XidAction): string {
+  switch (object) {
+    case XidAction.XID_ACTION_UNSPECIFIED:
+      return "XID_ACTION_UNSPECIFIED";
+    case XidAction.XID_ACTION_RESTART_APPLICATION:
+      return "XID_ACTION_RESTART_APPLICATION";
+    case XidAction.XID_ACTION_RESET_GPU:
+      return "XID_ACTION_RESET_GPU";
+    case XidAction.XID_ACTION_REBOOT_NODE:
+      return "XID_ACTION_REBOOT_NODE";
+    case XidAction.XID_ACTION_WORKFLOW:
+      return "XID_ACTION_WORKFLOW";
+    case XidAction.XID_ACTION_NONE:
+      return "XID_ACTION_NONE";
+    case XidAction.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface NodeReport {
   nodeId: string;
   /** Drawn anew whenever the agent starts: sequences of one boot id are comparable, others are not. */
@@ -288,6 +388,13 @@ export interface NodeReport {
   gpuTelemetryReason: string;
   /** True when anything on this node is simulated; shown wherever a person sees the node. */
   simulated: boolean;
+  /** The agent's wall clock when it sent a full report. Compared with the receiver's to name a clock that is wrong, and for nothing else. */
+  wallClockUnixMs?:
+    | bigint
+    | undefined;
+  /** The host's owner wants no new requests here for now; only the agent lifts it. */
+  localDrain: boolean;
+  localDrainReason: string;
 }
 
 export interface GpuReport {
@@ -320,6 +427,27 @@ export interface GpuReport {
   state: GpuState;
   stateReason: string;
   driverVersion: string;
+  eccCorrected?:
+    | bigint
+    | undefined;
+  /** Rows that are remapped at the next reset. */
+  remapPending?:
+    | boolean
+    | undefined;
+  /** P0 is the fastest. */
+  performanceState?: string | undefined;
+  migInstances: MigInstance[];
+}
+
+/** A slice of a GPU. Its load is not told by nvidia-smi, its memory is. */
+export interface MigInstance {
+  /** Empty when nvidia-smi does not say. */
+  uuid: string;
+  index?: number | undefined;
+  gpuInstanceId?: number | undefined;
+  computeInstanceId?: number | undefined;
+  memoryTotalBytes?: bigint | undefined;
+  memoryUsedBytes?: bigint | undefined;
 }
 
 export interface EndpointReport {
@@ -339,7 +467,18 @@ export interface EndpointReport {
     | undefined;
   /** Requests that the server takes at once, when the agent was told. */
   capacity?: number | undefined;
-  load?: EndpointLoad | undefined;
+  load?:
+    | EndpointLoad
+    | undefined;
+  /** triton, vllm, …: what the agent takes the server for. */
+  serverKind: string;
+  /** In full reports: field of `load` → the metric or flag that it was read from. */
+  loadSources: { [key: string]: string };
+}
+
+export interface EndpointReport_LoadSourcesEntry {
+  key: string;
+  value: string;
 }
 
 export interface EndpointLoad {
@@ -367,8 +506,13 @@ export interface HostReport {
 export interface NodeEvent {
   /** Milliseconds before this report was sent, by the agent's own clock. */
   ageMs: bigint;
+  /** gpu.failed, gpu-telemetry.failed, xid, … */
   kind: string;
   detail: string;
+  gpuUuid: string;
+  /** NVIDIA's number of the fault, of kind xid. */
+  xid?: number | undefined;
+  xidAction: XidAction;
 }
 
 function createBaseNodeReport(): NodeReport {
@@ -387,6 +531,9 @@ function createBaseNodeReport(): NodeReport {
     gpuTelemetry: 0,
     gpuTelemetryReason: "",
     simulated: false,
+    wallClockUnixMs: undefined,
+    localDrain: false,
+    localDrainReason: "",
   };
 }
 
@@ -436,6 +583,18 @@ export const NodeReport: MessageFns<NodeReport> = {
     }
     if (message.simulated !== false) {
       writer.uint32(112).bool(message.simulated);
+    }
+    if (message.wallClockUnixMs !== undefined) {
+      if (BigInt.asUintN(64, message.wallClockUnixMs) !== message.wallClockUnixMs) {
+        throw new globalThis.Error("value provided for field message.wallClockUnixMs of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.wallClockUnixMs);
+    }
+    if (message.localDrain !== false) {
+      writer.uint32(128).bool(message.localDrain);
+    }
+    if (message.localDrainReason !== "") {
+      writer.uint32(138).string(message.localDrainReason);
     }
     return writer;
   },
@@ -565,6 +724,30 @@ export const NodeReport: MessageFns<NodeReport> = {
             message.simulated = reader.bool();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.wallClockUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.localDrain = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.localDrainReason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -623,6 +806,21 @@ export const NodeReport: MessageFns<NodeReport> = {
         ? globalThis.String(object.gpu_telemetry_reason)
         : "",
       simulated: isSet(object.simulated) ? globalThis.Boolean(object.simulated) : false,
+      wallClockUnixMs: isSet(object.wallClockUnixMs)
+        ? BigInt(object.wallClockUnixMs)
+        : isSet(object.wall_clock_unix_ms)
+        ? BigInt(object.wall_clock_unix_ms)
+        : undefined,
+      localDrain: isSet(object.localDrain)
+        ? globalThis.Boolean(object.localDrain)
+        : isSet(object.local_drain)
+        ? globalThis.Boolean(object.local_drain)
+        : false,
+      localDrainReason: isSet(object.localDrainReason)
+        ? globalThis.String(object.localDrainReason)
+        : isSet(object.local_drain_reason)
+        ? globalThis.String(object.local_drain_reason)
+        : "",
     };
   },
 
@@ -670,6 +868,15 @@ export const NodeReport: MessageFns<NodeReport> = {
     if (message.simulated !== false) {
       obj.simulated = message.simulated;
     }
+    if (message.wallClockUnixMs !== undefined) {
+      obj.wallClockUnixMs = message.wallClockUnixMs.toString();
+    }
+    if (message.localDrain !== false) {
+      obj.localDrain = message.localDrain;
+    }
+    if (message.localDrainReason !== "") {
+      obj.localDrainReason = message.localDrainReason;
+    }
     return obj;
   },
 
@@ -694,6 +901,11 @@ export const NodeReport: MessageFns<NodeReport> = {
     message.gpuTelemetry = object.gpuTelemetry ?? 0;
     message.gpuTelemetryReason = object.gpuTelemetryReason ?? "";
     message.simulated = object.simulated ?? false;
+    message.wallClockUnixMs = (object.wallClockUnixMs !== undefined && object.wallClockUnixMs !== null)
+      ? BigInt(object.wallClockUnixMs)
+      : undefined;
+    message.localDrain = object.localDrain ?? false;
+    message.localDrainReason = object.localDrainReason ?? "";
     return message;
   },
 };
@@ -720,6 +932,10 @@ function createBaseGpuReport(): GpuReport {
     state: 0,
     stateReason: "",
     driverVersion: "",
+    eccCorrected: undefined,
+    remapPending: undefined,
+    performanceState: undefined,
+    migInstances: [],
   };
 }
 
@@ -796,6 +1012,21 @@ export const GpuReport: MessageFns<GpuReport> = {
     }
     if (message.driverVersion !== "") {
       writer.uint32(162).string(message.driverVersion);
+    }
+    if (message.eccCorrected !== undefined) {
+      if (BigInt.asUintN(64, message.eccCorrected) !== message.eccCorrected) {
+        throw new globalThis.Error("value provided for field message.eccCorrected of type uint64 too large");
+      }
+      writer.uint32(168).uint64(message.eccCorrected);
+    }
+    if (message.remapPending !== undefined) {
+      writer.uint32(176).bool(message.remapPending);
+    }
+    if (message.performanceState !== undefined) {
+      writer.uint32(186).string(message.performanceState);
+    }
+    for (const v of message.migInstances) {
+      MigInstance.encode(v!, writer.uint32(194).fork()).join();
     }
     return writer;
   },
@@ -973,6 +1204,38 @@ export const GpuReport: MessageFns<GpuReport> = {
             message.driverVersion = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.eccCorrected = reader.uint64() as bigint;
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.remapPending = reader.bool();
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.performanceState = reader.string();
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.migInstances.push(MigInstance.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1067,6 +1330,26 @@ export const GpuReport: MessageFns<GpuReport> = {
         : isSet(object.driver_version)
         ? globalThis.String(object.driver_version)
         : "",
+      eccCorrected: isSet(object.eccCorrected)
+        ? BigInt(object.eccCorrected)
+        : isSet(object.ecc_corrected)
+        ? BigInt(object.ecc_corrected)
+        : undefined,
+      remapPending: isSet(object.remapPending)
+        ? globalThis.Boolean(object.remapPending)
+        : isSet(object.remap_pending)
+        ? globalThis.Boolean(object.remap_pending)
+        : undefined,
+      performanceState: isSet(object.performanceState)
+        ? globalThis.String(object.performanceState)
+        : isSet(object.performance_state)
+        ? globalThis.String(object.performance_state)
+        : undefined,
+      migInstances: globalThis.Array.isArray(object?.migInstances)
+        ? object.migInstances.map((e: any) => MigInstance.fromJSON(e))
+        : globalThis.Array.isArray(object?.mig_instances)
+        ? object.mig_instances.map((e: any) => MigInstance.fromJSON(e))
+        : [],
     };
   },
 
@@ -1132,6 +1415,18 @@ export const GpuReport: MessageFns<GpuReport> = {
     if (message.driverVersion !== "") {
       obj.driverVersion = message.driverVersion;
     }
+    if (message.eccCorrected !== undefined) {
+      obj.eccCorrected = message.eccCorrected.toString();
+    }
+    if (message.remapPending !== undefined) {
+      obj.remapPending = message.remapPending;
+    }
+    if (message.performanceState !== undefined) {
+      obj.performanceState = message.performanceState;
+    }
+    if (message.migInstances?.length) {
+      obj.migInstances = message.migInstances.map((e) => MigInstance.toJSON(e));
+    }
     return obj;
   },
 
@@ -1168,6 +1463,194 @@ export const GpuReport: MessageFns<GpuReport> = {
     message.state = object.state ?? 0;
     message.stateReason = object.stateReason ?? "";
     message.driverVersion = object.driverVersion ?? "";
+    message.eccCorrected = (object.eccCorrected !== undefined && object.eccCorrected !== null)
+      ? BigInt(object.eccCorrected)
+      : undefined;
+    message.remapPending = object.remapPending ?? undefined;
+    message.performanceState = object.performanceState ?? undefined;
+    message.migInstances = object.migInstances?.map((e) => MigInstance.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMigInstance(): MigInstance {
+  return {
+    uuid: "",
+    index: undefined,
+    gpuInstanceId: undefined,
+    computeInstanceId: undefined,
+    memoryTotalBytes: undefined,
+    memoryUsedBytes: undefined,
+  };
+}
+
+export const MigInstance: MessageFns<MigInstance> = {
+  encode(message: MigInstance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uuid !== "") {
+      writer.uint32(10).string(message.uuid);
+    }
+    if (message.index !== undefined) {
+      writer.uint32(16).uint32(message.index);
+    }
+    if (message.gpuInstanceId !== undefined) {
+      writer.uint32(24).uint32(message.gpuInstanceId);
+    }
+    if (message.computeInstanceId !== undefined) {
+      writer.uint32(32).uint32(message.computeInstanceId);
+    }
+    if (message.memoryTotalBytes !== undefined) {
+      if (BigInt.asUintN(64, message.memoryTotalBytes) !== message.memoryTotalBytes) {
+        throw new globalThis.Error("value provided for field message.memoryTotalBytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.memoryTotalBytes);
+    }
+    if (message.memoryUsedBytes !== undefined) {
+      if (BigInt.asUintN(64, message.memoryUsedBytes) !== message.memoryUsedBytes) {
+        throw new globalThis.Error("value provided for field message.memoryUsedBytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.memoryUsedBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MigInstance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMigInstance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uuid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.index = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.gpuInstanceId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.computeInstanceId = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.memoryTotalBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.memoryUsedBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MigInstance {
+    return {
+      uuid: isSet(object.uuid) ? globalThis.String(object.uuid) : "",
+      index: isSet(object.index) ? globalThis.Number(object.index) : undefined,
+      gpuInstanceId: isSet(object.gpuInstanceId)
+        ? globalThis.Number(object.gpuInstanceId)
+        : isSet(object.gpu_instance_id)
+        ? globalThis.Number(object.gpu_instance_id)
+        : undefined,
+      computeInstanceId: isSet(object.computeInstanceId)
+        ? globalThis.Number(object.computeInstanceId)
+        : isSet(object.compute_instance_id)
+        ? globalThis.Number(object.compute_instance_id)
+        : undefined,
+      memoryTotalBytes: isSet(object.memoryTotalBytes)
+        ? BigInt(object.memoryTotalBytes)
+        : isSet(object.memory_total_bytes)
+        ? BigInt(object.memory_total_bytes)
+        : undefined,
+      memoryUsedBytes: isSet(object.memoryUsedBytes)
+        ? BigInt(object.memoryUsedBytes)
+        : isSet(object.memory_used_bytes)
+        ? BigInt(object.memory_used_bytes)
+        : undefined,
+    };
+  },
+
+  toJSON(message: MigInstance): unknown {
+    const obj: any = {};
+    if (message.uuid !== "") {
+      obj.uuid = message.uuid;
+    }
+    if (message.index !== undefined) {
+      obj.index = Math.round(message.index);
+    }
+    if (message.gpuInstanceId !== undefined) {
+      obj.gpuInstanceId = Math.round(message.gpuInstanceId);
+    }
+    if (message.computeInstanceId !== undefined) {
+      obj.computeInstanceId = Math.round(message.computeInstanceId);
+    }
+    if (message.memoryTotalBytes !== undefined) {
+      obj.memoryTotalBytes = message.memoryTotalBytes.toString();
+    }
+    if (message.memoryUsedBytes !== undefined) {
+      obj.memoryUsedBytes = message.memoryUsedBytes.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<MigInstance>, I>>(base?: I): MigInstance {
+    return MigInstance.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MigInstance>, I>>(object: I): MigInstance {
+    const message = createBaseMigInstance();
+    message.uuid = object.uuid ?? "";
+    message.index = object.index ?? undefined;
+    message.gpuInstanceId = object.gpuInstanceId ?? undefined;
+    message.computeInstanceId = object.computeInstanceId ?? undefined;
+    message.memoryTotalBytes = (object.memoryTotalBytes !== undefined && object.memoryTotalBytes !== null)
+      ? BigInt(object.memoryTotalBytes)
+      : undefined;
+    message.memoryUsedBytes = (object.memoryUsedBytes !== undefined && object.memoryUsedBytes !== null)
+      ? BigInt(object.memoryUsedBytes)
+      : undefined;
     return message;
   },
 };
@@ -1185,6 +1668,8 @@ function createBaseEndpointReport(): EndpointReport {
     probeLatencyMs: undefined,
     capacity: undefined,
     load: undefined,
+    serverKind: "",
+    loadSources: {},
   };
 }
 
@@ -1223,6 +1708,12 @@ export const EndpointReport: MessageFns<EndpointReport> = {
     if (message.load !== undefined) {
       EndpointLoad.encode(message.load, writer.uint32(90).fork()).join();
     }
+    if (message.serverKind !== "") {
+      writer.uint32(98).string(message.serverKind);
+    }
+    globalThis.Object.entries(message.loadSources).forEach(([key, value]: [string, string]) => {
+      EndpointReport_LoadSourcesEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
+    });
     return writer;
   },
 
@@ -1327,6 +1818,25 @@ export const EndpointReport: MessageFns<EndpointReport> = {
             message.load = EndpointLoad.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.serverKind = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            const entry13 = EndpointReport_LoadSourcesEntry.decode(reader, reader.uint32());
+            if (entry13.value !== undefined) {
+              message.loadSources[entry13.key] = entry13.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1368,6 +1878,38 @@ export const EndpointReport: MessageFns<EndpointReport> = {
         : undefined,
       capacity: isSet(object.capacity) ? globalThis.Number(object.capacity) : undefined,
       load: isSet(object.load) ? EndpointLoad.fromJSON(object.load) : undefined,
+      serverKind: isSet(object.serverKind)
+        ? globalThis.String(object.serverKind)
+        : isSet(object.server_kind)
+        ? globalThis.String(object.server_kind)
+        : "",
+      loadSources: isObject(object.loadSources)
+        ? (globalThis.Object.entries(object.loadSources) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.load_sources)
+        ? (globalThis.Object.entries(object.load_sources) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -1406,6 +1948,18 @@ export const EndpointReport: MessageFns<EndpointReport> = {
     if (message.load !== undefined) {
       obj.load = EndpointLoad.toJSON(message.load);
     }
+    if (message.serverKind !== "") {
+      obj.serverKind = message.serverKind;
+    }
+    if (message.loadSources) {
+      const entries = globalThis.Object.entries(message.loadSources) as [string, string][];
+      if (entries.length > 0) {
+        obj.loadSources = {};
+        entries.forEach(([k, v]) => {
+          obj.loadSources[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -1427,6 +1981,103 @@ export const EndpointReport: MessageFns<EndpointReport> = {
     message.load = (object.load !== undefined && object.load !== null)
       ? EndpointLoad.fromPartial(object.load)
       : undefined;
+    message.serverKind = object.serverKind ?? "";
+    message.loadSources = (globalThis.Object.entries(object.loadSources ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseEndpointReport_LoadSourcesEntry(): EndpointReport_LoadSourcesEntry {
+  return { key: "", value: "" };
+}
+
+export const EndpointReport_LoadSourcesEntry: MessageFns<EndpointReport_LoadSourcesEntry> = {
+  encode(message: EndpointReport_LoadSourcesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointReport_LoadSourcesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointReport_LoadSourcesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndpointReport_LoadSourcesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: EndpointReport_LoadSourcesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<EndpointReport_LoadSourcesEntry>, I>>(base?: I): EndpointReport_LoadSourcesEntry {
+    return EndpointReport_LoadSourcesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndpointReport_LoadSourcesEntry>, I>>(
+    object: I,
+  ): EndpointReport_LoadSourcesEntry {
+    const message = createBaseEndpointReport_LoadSourcesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -1710,7 +2361,7 @@ export const HostReport: MessageFns<HostReport> = {
 };
 
 function createBaseNodeEvent(): NodeEvent {
-  return { ageMs: 0n, kind: "", detail: "" };
+  return { ageMs: 0n, kind: "", detail: "", gpuUuid: "", xid: undefined, xidAction: 0 };
 }
 
 export const NodeEvent: MessageFns<NodeEvent> = {
@@ -1726,6 +2377,15 @@ export const NodeEvent: MessageFns<NodeEvent> = {
     }
     if (message.detail !== "") {
       writer.uint32(26).string(message.detail);
+    }
+    if (message.gpuUuid !== "") {
+      writer.uint32(34).string(message.gpuUuid);
+    }
+    if (message.xid !== undefined) {
+      writer.uint32(40).uint32(message.xid);
+    }
+    if (message.xidAction !== 0) {
+      writer.uint32(48).int32(message.xidAction);
     }
     return writer;
   },
@@ -1767,6 +2427,30 @@ export const NodeEvent: MessageFns<NodeEvent> = {
             message.detail = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.gpuUuid = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.xid = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.xidAction = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1784,6 +2468,17 @@ export const NodeEvent: MessageFns<NodeEvent> = {
       ageMs: isSet(object.ageMs) ? BigInt(object.ageMs) : isSet(object.age_ms) ? BigInt(object.age_ms) : 0n,
       kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
       detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      gpuUuid: isSet(object.gpuUuid)
+        ? globalThis.String(object.gpuUuid)
+        : isSet(object.gpu_uuid)
+        ? globalThis.String(object.gpu_uuid)
+        : "",
+      xid: isSet(object.xid) ? globalThis.Number(object.xid) : undefined,
+      xidAction: isSet(object.xidAction)
+        ? xidActionFromJSON(object.xidAction)
+        : isSet(object.xid_action)
+        ? xidActionFromJSON(object.xid_action)
+        : 0,
     };
   },
 
@@ -1798,6 +2493,15 @@ export const NodeEvent: MessageFns<NodeEvent> = {
     if (message.detail !== "") {
       obj.detail = message.detail;
     }
+    if (message.gpuUuid !== "") {
+      obj.gpuUuid = message.gpuUuid;
+    }
+    if (message.xid !== undefined) {
+      obj.xid = Math.round(message.xid);
+    }
+    if (message.xidAction !== 0) {
+      obj.xidAction = xidActionToJSON(message.xidAction);
+    }
     return obj;
   },
 
@@ -1809,6 +2513,9 @@ export const NodeEvent: MessageFns<NodeEvent> = {
     message.ageMs = (object.ageMs !== undefined && object.ageMs !== null) ? BigInt(object.ageMs) : 0n;
     message.kind = object.kind ?? "";
     message.detail = object.detail ?? "";
+    message.gpuUuid = object.gpuUuid ?? "";
+    message.xid = object.xid ?? undefined;
+    message.xidAction = object.xidAction ?? 0;
     return message;
   },
 };
@@ -1829,6 +2536,10 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

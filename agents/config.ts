@@ -1,17 +1,10 @@
-/** The settings of an agent. Without --server-grpc it reports the host and its GPUs only. */
+/** The settings of an agent. One server can be told by flags, several by `servers` in the --config file; without any it reports the host and its GPUs only. */
 import { hostname } from 'node:os'
 import { z } from 'zod'
-import { flag, hostPort, logLevel, readSettings, type Setting, UsageError, wholeNumber } from '../core/edge/settings.ts'
+import { flag, hostPort, logLevel, readSettings, type Setting, UsageError } from '../core/edge/settings.ts'
 import { isMeshName, isNodeId } from '../core/ids.ts'
-
-/** Triton's own default ports beside its gRPC port. */
-const TRITON_HTTP_PORT = 8000
-const TRITON_METRICS_PORT = 8002
-
-const list = z
-  .union([z.string().transform((text) => text.split(',')), z.array(z.string())])
-  .transform((parts) => parts.map((part) => part.trim()).filter((part) => part !== ''))
-  .refine((parts) => parts.length > 0, 'wants names with commas between')
+import { clashOf, type ServerSpec, specOf } from './discovery/server-spec.ts'
+import { capacity, metricsUrl, names, SERVER_FIELDS, serverName, serverRows } from './wire/server-schema.ts'
 
 const nodeId = z.string().refine(isNodeId, 'wants letters, digits, _ and -, at most 63, for example gpu-a')
 const name = (fallback: string, schema: z.ZodType<string>, about: string) => ({ value: 'name', about, schema, fallback }) as const
@@ -24,37 +17,27 @@ const settings = {
   metricsListen: { value: 'host:port', about: "the agent's own metrics and health", schema: hostPort, fallback: '127.0.0.1:7403' },
   nvidiaSmi: { value: 'path', about: 'the program that tells of the GPUs', schema: z.string().min(1), fallback: 'nvidia-smi' },
   serverGrpc: { value: 'host:port', about: 'gRPC of the inference server on this host', schema: hostPort },
-  serverHttp: { value: 'host:port', about: `its HTTP, asked for readiness (default: port ${TRITON_HTTP_PORT} there)`, schema: hostPort },
-  serverMetrics: {
-    value: 'url',
-    about: `its metrics page (default: port ${TRITON_METRICS_PORT} there, /metrics)`,
-    schema: z.string().regex(/^http:\/\/[^/\s]+\//, 'wants a URL, for example http://127.0.0.1:8002/metrics'),
-  },
-  serverName: name('triton', nodeId, 'its name on this node'),
+  serverHttp: { value: 'host:port', about: 'its HTTP, asked for readiness (default: port 8000 there)', schema: hostPort },
+  serverMetrics: { value: 'url', about: 'its metrics page (default: port 8002 there, /metrics)', schema: metricsUrl },
+  serverName: { value: 'name', about: 'its name on this node (default: triton)', schema: serverName },
   advertise: { value: 'host:port', about: 'the address at which proxies reach it (default: that of --server-grpc)', schema: hostPort },
-  models: { value: 'names', about: 'what it serves, with commas between, * for all (default: what it says itself)', schema: list },
-  gpus: { value: 'uuids', about: 'the GPUs that it uses, with commas between (default: all of the host)', schema: list },
-  capacity: { value: 'requests', about: 'how many requests it takes at once', schema: wholeNumber(1, 1_000_000) },
+  models: { value: 'names', about: 'what it serves, with commas between, * for all (default: what it says itself)', schema: names },
+  gpus: {
+    value: 'names',
+    about: 'uuids or numbers of the GPUs that it uses, with commas between (default: all of the host)',
+    schema: names,
+  },
+  capacity: { value: 'requests', about: 'how many requests it takes at once', schema: capacity },
+  servers: { about: 'several servers', schema: serverRows, onlyInFile: () => SERVER_FIELDS },
   simulated: { about: 'say wherever this node is shown that it is not real', schema: flag, fallback: false },
   logLevel: { value: 'level', about: 'trace, debug, info, warn, error or silent', schema: logLevel, fallback: 'info' },
 } as const satisfies Record<string, Setting<unknown>>
-
-export type ServerConfig = {
-  readonly name: string
-  readonly grpc: string
-  readonly http: string
-  readonly metricsUrl: string
-  readonly advertise: string
-  readonly models: readonly string[] | undefined
-  readonly gpus: readonly string[] | undefined
-  readonly capacity: number | undefined
-}
 
 export function readConfig(argv: readonly string[]) {
   const read = readSettings(
     {
       name: 'agent',
-      about: 'Reports the GPUs of this host, and the inference server on it, to the mesh.',
+      about: 'Reports the GPUs of this host, and the inference servers on it, to the mesh.',
       example: 'millrace agent --node gpu-a --nats 10.0.0.5:4222 --server-grpc 127.0.0.1:8001 --advertise 10.0.0.21:8001',
       settings,
     },
@@ -62,13 +45,14 @@ export function readConfig(argv: readonly string[]) {
   )
   const node = read.node ?? hostname().split('.')[0] ?? ''
   if (!isNodeId(node)) throw new UsageError(`--node is needed: the host name "${hostname()}" has letters that a node id may not have`)
-  return { ...read, node, server: readServer(read) }
+  return { ...read, node, servers: readServers(read) }
 }
 
-/** Each of these says something about the server, and nothing without one. */
+/** Each of these says something about the one server of the flags, and nothing without it. */
 const ABOUT_THE_SERVER = {
   serverHttp: '--server-http',
   serverMetrics: '--server-metrics',
+  serverName: '--server-name',
   advertise: '--advertise',
   models: '--models',
   gpus: '--gpus',
@@ -77,22 +61,17 @@ const ABOUT_THE_SERVER = {
 
 type Read = ReturnType<typeof readSettings<typeof settings>>
 
-function readServer(read: Read): ServerConfig | undefined {
-  const { serverGrpc: grpc, serverName, models, gpus, capacity } = read
-  if (grpc === undefined) {
-    const lonely = Object.entries(ABOUT_THE_SERVER).find(([name]) => read[name as keyof typeof ABOUT_THE_SERVER] !== undefined)
-    if (lonely !== undefined) throw new UsageError(`${lonely[1]} is about an inference server: say which by --server-grpc host:port`)
-    return undefined
-  }
-  const host = grpc.slice(0, grpc.lastIndexOf(':'))
-  return {
-    name: serverName,
-    grpc,
-    http: read.serverHttp ?? `${host}:${TRITON_HTTP_PORT}`,
-    metricsUrl: read.serverMetrics ?? `http://${host}:${TRITON_METRICS_PORT}/metrics`,
-    advertise: read.advertise ?? grpc,
-    models,
-    gpus,
-    capacity,
-  }
+function readServers(read: Read): readonly ServerSpec[] {
+  const specs = [...serverOfFlags(read), ...(read.servers ?? []).map(specOf)]
+  const clash = clashOf(specs)
+  if (clash !== undefined) throw new UsageError(`servers: ${clash.field}: ${clash.problem}`)
+  return specs
+}
+
+function serverOfFlags(read: Read): ServerSpec[] {
+  const { serverGrpc: grpc, serverName, serverHttp: http, serverMetrics: metrics, advertise, models, gpus, capacity } = read
+  if (grpc !== undefined) return [specOf({ name: serverName, grpc, http, metrics, advertise, models, gpus, capacity })]
+  const lonely = Object.entries(ABOUT_THE_SERVER).find(([name]) => read[name as keyof typeof ABOUT_THE_SERVER] !== undefined)
+  if (lonely !== undefined) throw new UsageError(`${lonely[1]} is about an inference server: say which by --server-grpc host:port`)
+  return []
 }

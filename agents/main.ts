@@ -10,14 +10,16 @@ import { endpointId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { rollCall, telemetrySubject } from '../core/subjects.ts'
 import manifest from '../package.json' with { type: 'json' }
-import { GpuBinding, gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { readConfig, type ServerConfig } from './config.ts'
+import { gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { readConfig } from './config.ts'
+import { bindGpus } from './discovery/gpu-wish.ts'
 import { SampleLoop } from './sample-loop.ts'
 import { modelLister } from './wire/list-models.ts'
 import { reportPublisher } from './wire/publish-report.ts'
 import { hostReader } from './wire/read-host.ts'
 import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
 import { watchServer } from './wire/watch-server.ts'
+import { watchServers } from './wire/watch-servers.ts'
 
 export async function main(argv: readonly string[]): Promise<void> {
   const config = readConfig(argv)
@@ -50,16 +52,25 @@ export async function main(argv: readonly string[]): Promise<void> {
   const lookSoon = (): void => void setImmediate(() => loop.look())
   const smi = runNvidiaSmi({ program: config.nvidiaSmi, clock: systemClock, log, onChange: lookSoon, onStart: () => smiRuns.inc() })
   life.onStop('nvidia-smi', () => smi.close())
-  const allGpus = (): string[] => smi.gpus().gpus.map(({ uuid }) => uuid)
-  const server =
-    config.server && watchServer({ ...serverOptions(config.node, config.server, allGpus), clock: systemClock, log, onChange: lookSoon })
-  if (server !== undefined) life.onStop('server', () => server.close())
+  const servers = watchServers((spec) =>
+    watchServer({
+      id: endpointId(config.node, spec.name),
+      spec,
+      gpus: () => bindGpus(spec.gpus, smi.gpus().gpus),
+      lister: spec.models === undefined ? modelLister(spec) : undefined,
+      clock: systemClock,
+      log,
+      onChange: lookSoon,
+    }),
+  )
+  servers.become(config.servers)
+  life.onStop('servers', () => servers.close())
 
   const loop = new SampleLoop(
     {
       clock: systemClock,
       gpus: smi.gpus,
-      endpoints: () => (server === undefined ? [] : [server.report()]),
+      endpoints: servers.reports,
       host: hostReader(),
       publish: reportPublisher(link, telemetrySubject(config.mesh, config.node), log, {
         published: (kind) => published.inc({ kind }),
@@ -89,20 +100,4 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
   await link.subscribe(rollCall(config.mesh), () => loop.rollCalled())
   announceReady('agent', { metrics: page.address })
-}
-
-function serverOptions(node: string, server: ServerConfig, allGpus: () => readonly string[]) {
-  const { gpus } = server
-  return {
-    fixed: {
-      id: endpointId(node, server.name),
-      address: server.advertise,
-      gpuBinding: gpus === undefined ? GpuBinding.GPU_BINDING_ALL : GpuBinding.GPU_BINDING_FLAG,
-      capacity: server.capacity,
-    },
-    gpuUuids: gpus === undefined ? allGpus : () => gpus,
-    health: server.http,
-    metricsUrl: server.metricsUrl,
-    models: server.models ?? modelLister(server.grpc),
-  }
 }

@@ -39,14 +39,19 @@ test('a full report goes every full period', () => {
 
 test.each<[string, Partial<Sample>]>([
   ['the health of an endpoint', { endpoints: [endpoint(4, { health: EndpointHealth.ENDPOINT_HEALTH_FAILED })] }],
+  ['what an endpoint serves', { endpoints: [endpoint(4, { models: ['llm'] })] }],
   ['the state of a GPU', { gpus: [gpu('GPU-1'), gpu('GPU-2', { state: GpuState.GPU_STATE_FAILED })] }],
   ['the telemetry as a whole', { gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_FAILED }],
 ])('%s goes at once when it changes', (_, change) => {
   expect(plan(sentAt(0), sample(change), 1)).toBe('delta')
 })
 
-test('a GPU that came or went makes the report full, because only that can say so', () => {
-  expect(plan(sentAt(0), sample({ gpus: [gpu('GPU-1')] }), 1)).toBe('full')
+test.each<[string, Partial<Sample>]>([
+  ['a GPU that went', { gpus: [gpu('GPU-1')] }],
+  ['an endpoint that went', { endpoints: [] }],
+  ['an endpoint that came', { endpoints: [endpoint(4), endpoint(4, { id: 'gpu-a/vllm' })] }],
+])('%s makes the report full, because only that can say so', (_, change) => {
+  expect(plan(sentAt(0), sample(change), 1)).toBe('full')
 })
 
 test.each<[number | undefined, number | undefined, 'delta' | 'nothing']>([

@@ -48,17 +48,20 @@ export function changedSince(before: Sample, sample: Sample): Pick<Sample, 'gpus
   }
 }
 
-/** Only a full report can say that a GPU is no longer there. */
+/** Only a full report can say that a GPU or an endpoint is no longer there. */
 const listsDiffer = (before: Sample, sample: Sample): boolean =>
-  !same(
-    before.gpus.map(({ uuid }) => uuid),
-    sample.gpus.map(({ uuid }) => uuid),
-  )
+  before.gpus.length !== sample.gpus.length ||
+  before.endpoints.length !== sample.endpoints.length ||
+  sample.gpus.some(({ uuid }, at) => uuid !== before.gpus[at]?.uuid) ||
+  sample.endpoints.some(({ id }, at) => id !== before.endpoints[at]?.id)
 
 const stateChanged = (before: Sample, sample: Sample): boolean =>
   before.gpuTelemetry !== sample.gpuTelemetry ||
   sample.gpus.some((gpu, at) => gpu.state !== before.gpus[at]?.state) ||
-  sample.endpoints.some((endpoint, at) => endpoint.health !== before.endpoints[at]?.health)
+  sample.endpoints.some((endpoint, at) => {
+    const was = before.endpoints[at]
+    return endpoint.health !== was?.health || !same(endpoint.models, was.models)
+  })
 
 const queueMoved = (before: Sample, sample: Sample): boolean =>
   sample.endpoints.some((endpoint, at) => isMove(before.endpoints[at]?.load?.queueDepth, endpoint.load?.queueDepth))

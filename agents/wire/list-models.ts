@@ -1,7 +1,11 @@
-/** Asks the inference server over gRPC which models it has ready. */
+/** Asks the inference server which models it has ready: over gRPC, or on the page where its kind lists them. */
 import { credentials, Metadata } from '@grpc/grpc-js'
 import { limits } from '../../core/limits.ts'
 import { GRPCInferenceServiceClient } from '../../proto/gen/inference/grpc_service.ts'
+import { KINDS, type ServerKind } from '../backend/kinds.ts'
+import { readModelNames } from '../backend/model-names.ts'
+import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
+import { httpAsk } from './http-ask.ts'
 
 export type ModelLister = {
   /** Undefined when the server does not say. */
@@ -9,7 +13,32 @@ export type ModelLister = {
   close(): void
 }
 
-export function modelLister(address: string): ModelLister {
+/** Undefined for a kind that has no list, or none that can be reached. */
+export function modelLister(spec: ServerSpec): ModelLister | undefined {
+  const { models } = KINDS[spec.kind]
+  switch (models.from) {
+    case 'kserve-index':
+      return spec.grpc === undefined ? undefined : indexLister(spec.grpc)
+    case 'page': {
+      const url = urlOf(spec, models)
+      return url === undefined ? undefined : pageLister(spec.kind, url)
+    }
+    case 'told':
+      return undefined
+    default:
+      return models satisfies never
+  }
+}
+
+const pageLister = (kind: ServerKind, url: string): ModelLister => ({
+  async list() {
+    const answer = await httpAsk(url, limits.localCallTimeout, limits.localMessageMax)
+    return answer.kind === 'answer' && answer.status === 200 ? readModelNames(kind, answer.body) : undefined
+  },
+  close: () => {},
+})
+
+function indexLister(address: string): ModelLister {
   const client = new GRPCInferenceServiceClient(address, credentials.createInsecure(), {
     'grpc.max_receive_message_length': limits.localMessageMax,
     // A server that comes back is asked at once, not after a pause that grew while it was away.

@@ -6,6 +6,7 @@ import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import { kib, millis } from '../../core/units.ts'
 import { EndpointHealth, GpuBinding } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { specOf } from '../discovery/server-spec.ts'
 import { httpAsk } from './http-ask.ts'
 import type { ModelLister } from './list-models.ts'
 import { type ServerWatch, watchServer } from './watch-server.ts'
@@ -36,12 +37,18 @@ async function startServer(port = 0): Promise<FakeServer> {
 }
 
 function watch(server: FakeServer, models: readonly string[] | ModelLister, onChange: () => void = () => {}): ServerWatch {
+  const told = 'list' in models ? { lister: models } : { models, lister: undefined }
   const watched = watchServer({
-    fixed: { id: 'gpu-a/triton', address: '10.0.0.1:8001', gpuBinding: GpuBinding.GPU_BINDING_ALL, capacity: 8 },
-    gpuUuids: () => ['GPU-1'],
-    health: server.at,
-    metricsUrl: `http://${server.at}/metrics`,
-    models,
+    id: 'gpu-a/triton',
+    spec: specOf({
+      grpc: '10.0.0.1:8001',
+      http: server.at,
+      metrics: `http://${server.at}/metrics`,
+      capacity: 8,
+      models: 'models' in told ? told.models : undefined,
+    }),
+    gpus: () => ({ gpuUuids: ['GPU-1'], gpuBinding: GpuBinding.GPU_BINDING_ALL }),
+    lister: told.lister,
     clock: systemClock,
     log: createLog('test', 'silent'),
     onChange,

@@ -2,10 +2,14 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
-import { kib, type Millis } from '../../core/units.ts'
-import { type EndpointReport, Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { type Evidence, FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
+import type { Millis } from '../../core/units.ts'
+import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
+import { protocolOf } from '../backend/kinds.ts'
 import { type DatedPage, loadOf, readTritonPage, withPage } from '../backend/triton.ts'
+import type { BoundGpus } from '../discovery/gpu-wish.ts'
+import type { ServerSpec } from '../discovery/server-spec.ts'
+import { askHealth } from './ask-health.ts'
 import { type HttpAnswer, httpAsk } from './http-ask.ts'
 import type { ModelLister } from './list-models.ts'
 
@@ -15,42 +19,37 @@ export type ServerWatch = {
 }
 
 export type ServerWatchOptions = {
-  readonly fixed: Pick<EndpointReport, 'id' | 'address' | 'gpuBinding' | 'capacity'>
-  readonly gpuUuids: () => readonly string[]
-  /** host:port of GET /v2/health/ready. */
-  readonly health: string
-  readonly metricsUrl: string
-  /** As the operator said, or how to find out. */
-  readonly models: readonly string[] | ModelLister
+  readonly id: string
+  readonly spec: ServerSpec
+  readonly gpus: () => BoundGpus
+  /** How to find out what it serves, when nobody said so. */
+  readonly lister: ModelLister | undefined
   readonly clock: Clock
   readonly log: Logger
   readonly onChange: () => void
 }
 
-const HEALTH_ANSWER_MAX = kib(64)
 const ANY_MODEL: readonly string[] = ['*']
 
 export function watchServer(options: ServerWatchOptions): ServerWatch {
-  const { clock, log } = options
-  const lister = 'list' in options.models ? options.models : undefined
+  const { id, spec, lister, clock, log } = options
   let health: Health = FRESH_HEALTH
   let probeLatencyMs: number | undefined
   let pages: readonly DatedPage[] = []
-  let models: readonly string[] | undefined = 'list' in options.models ? undefined : options.models
+  let models = spec.models
   let modelsAskedAt: Millis | undefined
 
   const askModels = async (): Promise<void> => {
     if (lister === undefined) return
     modelsAskedAt = clock.now()
     const listed = await lister.list()
-    if (listed === undefined) log.debug({ address: options.fixed.address }, 'models.unknown')
+    if (listed === undefined) log.debug({ endpoint: id }, 'models.unknown')
     models = listed ?? models
   }
 
   const probe = async (): Promise<void> => {
-    const answer = await httpAsk(`http://${options.health}/v2/health/ready`, limits.probeTimeout, HEALTH_ANSWER_MAX)
-    const evidence = weigh(answer)
-    probeLatencyMs = answer.kind === 'answer' ? answer.took : undefined
+    const { evidence, took } = await askHealth(spec, models ?? [])
+    probeLatencyMs = took
     const becomesReady = evidence.kind === 'ready' && health.state !== 'ready'
     // A server is not offered before it is known for which models, or until it has declined to say.
     if (becomesReady) await askModels()
@@ -58,14 +57,15 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
     const changed = next.state !== health.state
     health = next
     if (!changed) return
-    log.info({ endpoint: options.fixed.id, state: health.state, reason: healthOf(health).healthReason }, 'endpoint.health')
+    log.info({ endpoint: id, state: health.state, reason: healthOf(health).healthReason }, 'endpoint.health')
     options.onChange()
   }
 
   const scrape = async (): Promise<void> => {
-    const answer = await httpAsk(options.metricsUrl, limits.probeTimeout, limits.metricsPageMax)
+    if (spec.metricsUrl === undefined) return
+    const answer = await httpAsk(spec.metricsUrl, limits.probeTimeout, limits.metricsPageMax)
     if (answer.kind === 'answer' && answer.status === 200) pages = withPage(pages, { at: clock.now(), page: readTritonPage(answer.body) })
-    else if (answer.kind !== 'refused') log.debug({ url: options.metricsUrl, ...shown(answer) }, 'metrics.unread')
+    else if (answer.kind !== 'refused') log.debug({ endpoint: id, url: spec.metricsUrl, ...shown(answer) }, 'metrics.unread')
   }
 
   const refreshModels = async (): Promise<void> => {
@@ -78,11 +78,13 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
       const last = pages.at(-1)
       const load = last === undefined || clock.now() - last.at > limits.loadAgeMax ? {} : loadOf(pages)
       return {
-        ...options.fixed,
-        protocol: Protocol.PROTOCOL_KSERVE_GRPC,
+        id,
+        address: spec.advertise,
+        capacity: spec.capacity,
+        protocol: protocolOf(spec.kind, spec.grpc !== undefined),
         models: [...(models ?? ANY_MODEL)],
-        gpuUuids: [...options.gpuUuids()],
-        serverKind: 'triton',
+        ...options.gpus(),
+        serverKind: spec.kind,
         loadSources: {},
         ...healthOf(health),
         probeLatencyMs,
@@ -99,23 +101,6 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
       await Promise.all(rounds.map((stop) => stop()))
       lister?.close()
     },
-  }
-}
-
-function weigh(answer: HttpAnswer): Evidence {
-  switch (answer.kind) {
-    case 'answer':
-      return answer.status === 200 ? { kind: 'ready' } : { kind: 'bad', reason: `not ready (HTTP ${answer.status})` }
-    case 'refused':
-      return { kind: 'refused' }
-    case 'timeout':
-      return { kind: 'bad', reason: `no answer within ${limits.probeTimeout} ms` }
-    case 'too-large':
-      return { kind: 'bad', reason: 'a health answer without end' }
-    case 'broken':
-      return { kind: 'bad', reason: answer.detail }
-    default:
-      return answer satisfies never
   }
 }
 

@@ -4,8 +4,11 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { parse as parseYaml } from 'yaml'
 import { type ZodType, z } from 'zod'
+import { type PlacedFile, readPlaced } from './placed-file.ts'
+import { UsageError } from './usage-error.ts'
+
+export { UsageError } from './usage-error.ts'
 
 export type Setting<T> = {
   /** The value's name in the help, as in `--listen <host:port>`; absent for a switch. */
@@ -13,6 +16,8 @@ export type Setting<T> = {
   readonly about: string
   readonly schema: ZodType<T>
   readonly fallback?: T
+  /** Set for what has a form of its own and is written in the --config file only: the fields that it knows, for the complaint about another. */
+  readonly onlyInFile?: (path: readonly PropertyKey[]) => readonly string[]
 }
 
 export type Settings<Specs extends Record<string, Setting<unknown>>> = {
@@ -29,9 +34,6 @@ export type Verb<Specs extends Record<string, Setting<unknown>>> = {
   readonly example: string
   readonly settings: Specs
 }
-
-/** Thrown with one line that names the cause and the cure; the CLI prints it and exits with 64. */
-export class UsageError extends Error {}
 
 /** `host:port` or `[v6]:port`; port 0 takes a free one. */
 export const hostPort = z
@@ -57,25 +59,42 @@ export function readSettings<Specs extends Record<string, Setting<unknown>>>(
   const command = describe(verb)
   command.parse([...argv], { from: 'user' })
   const flags: Record<string, unknown> = command.opts()
-  const file = readFile(flags.config ?? environment.MILLRACE_CONFIG, verb)
+  const path = flags.config ?? environment.MILLRACE_CONFIG
+  const file = typeof path === 'string' ? readFile(path, verb) : undefined
   const result: Record<string, unknown> = {}
   for (const [name, spec] of Object.entries(verb.settings)) {
-    const [source, raw] =
-      flags[name] !== undefined
-        ? [`--${kebab(name)}`, flags[name]]
-        : environment[variable(name)] !== undefined
-          ? [variable(name), environment[variable(name)]]
-          : [`${kebab(name)} in the --config file`, file[kebab(name)]]
+    const given = spec.onlyInFile === undefined ? fromCaller(name, flags, environment) : undefined
+    const raw = given?.raw ?? file?.values[kebab(name)]
     if (raw === undefined) {
       result[name] = spec.fallback
       continue
     }
     const read = spec.schema.safeParse(raw)
-    if (!read.success)
-      throw new UsageError(`${source} ${JSON.stringify(raw)}: ${read.error.issues.map((issue) => issue.message).join('; ')}`)
+    if (!read.success) throw new UsageError(complaint(given, file?.placed, name, spec, read.error.issues))
     result[name] = read.data
   }
   return result as Settings<Specs>
+}
+
+type Given = { readonly source: string; readonly raw: unknown }
+
+function fromCaller(name: string, flags: Record<string, unknown>, environment: NodeJS.ProcessEnv): Given | undefined {
+  if (flags[name] !== undefined) return { source: `--${kebab(name)}`, raw: flags[name] }
+  const value = environment[variable(name)]
+  return value === undefined ? undefined : { source: variable(name), raw: value }
+}
+
+function complaint(
+  given: Given | undefined,
+  placed: PlacedFile | undefined,
+  name: string,
+  spec: Setting<unknown>,
+  issues: readonly z.core.$ZodIssue[],
+): string {
+  const [first] = issues
+  if (given === undefined && placed !== undefined && first !== undefined)
+    return `--config ${placed.complaint({ ...first, path: [kebab(name), ...first.path] }, spec.onlyInFile?.(first.path))}`
+  return `${given?.source} ${JSON.stringify(given?.raw)}: ${issues.map((issue) => issue.message).join('; ')}`
 }
 
 function describe(verb: Verb<Record<string, Setting<unknown>>>): Command {
@@ -84,6 +103,7 @@ function describe(verb: Verb<Record<string, Setting<unknown>>>): Command {
     .addHelpText('after', `\nExample:\n  ${verb.example}\n`)
     .allowExcessArguments(false)
   for (const [name, spec] of Object.entries(verb.settings)) {
+    if (spec.onlyInFile !== undefined) continue
     const shown = spec.fallback === undefined || String(spec.fallback) === '' ? '' : ` (default: ${String(spec.fallback)})`
     const option = new Option(
       `--${kebab(name)}${spec.value === undefined ? '' : ` <${spec.value}>`}`,
@@ -95,18 +115,21 @@ function describe(verb: Verb<Record<string, Setting<unknown>>>): Command {
   return command
 }
 
-function readFile(path: unknown, verb: Verb<Record<string, Setting<unknown>>>): Record<string, unknown> {
-  if (typeof path !== 'string') return {}
-  let file: unknown
+type ReadFile = { readonly placed: PlacedFile; readonly values: Readonly<Record<string, unknown>> }
+
+function readFile(path: string, verb: Verb<Record<string, Setting<unknown>>>): ReadFile {
+  let text: string
   try {
-    file = parseYaml(readFileSync(path, 'utf8'))
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new UsageError(`--config ${path}: ${(error as Error).message}`)
   }
-  const read = z.record(z.string(), z.unknown()).safeParse(file ?? {})
+  const placed = readPlaced(text, path)
+  const read = z.record(z.string(), z.unknown()).safeParse(placed.value ?? {})
   if (!read.success) throw new UsageError(`--config ${path}: wants names and values, for example "listen: 127.0.0.1:7400"`)
   const known = Object.keys(verb.settings).map(kebab)
   const stranger = Object.keys(read.data).find((name) => !known.includes(name))
-  if (stranger !== undefined) throw new UsageError(`--config ${path}: no setting "${stranger}"; there are ${known.join(', ')}`)
-  return read.data
+  if (stranger !== undefined)
+    throw new UsageError(`--config ${path}:${placed.lineOf([stranger])}: no setting "${stranger}"; there are ${known.join(', ')}`)
+  return { placed, values: read.data }
 }

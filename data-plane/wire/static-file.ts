@@ -3,8 +3,8 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { isMap, isNode, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
+import { inWords, readPlaced } from '../../core/edge/placed-file.ts'
 import { UsageError } from '../../core/edge/settings.ts'
 import { isEndpointId } from '../../core/ids.ts'
 import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../core/mesh-snapshot.ts'
@@ -60,43 +60,21 @@ const fileSchema = z.strictObject({
 })
 
 /** Throws a UsageError that names the place, and nothing else: a file that changes under a running proxy must not end it. */
-export function parseStaticFile(text: string, path: string): MeshSnapshot {
-  try {
-    return parse(text, path)
-  } catch (error) {
-    if (error instanceof UsageError) throw error
-    // Aliases of nothing or beyond measure are only met where values are made, and nesting ends with the stack.
-    throw new UsageError(`${path}: ${error instanceof RangeError ? 'nested too deeply' : firstLine(error)}`)
-  }
-}
-
-const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+export const parseStaticFile = (text: string, path: string): MeshSnapshot => inWords(path, () => parse(text, path))
 
 function parse(text: string, path: string): MeshSnapshot {
   const quick = fileSchema.safeParse(readPlainJson(text))
   if (quick.success && idTwice(quick.data.endpoints) === undefined) return snapshotOf(quick.data, text)
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' })
-  const broken = document.errors[0]
-  if (broken !== undefined) throw new UsageError(`${path}: ${broken.message.split('\n')[0]}`)
-  const read = fileSchema.safeParse(document.toJS())
+  const file = readPlaced(text, path)
+  const read = fileSchema.safeParse(file.value)
   if (!read.success) {
-    const issue = read.error.issues[0]
-    if (issue === undefined) throw new UsageError(`${path}: not a snapshot`)
-    const field = issue.path
-      .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
-      .join('')
-      .replace(/^\./, '')
-    const stranger = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
-    const line = lineOf(document.contents, issue.path, stranger, lines)
-    throw new UsageError(
-      `${path}:${line}: ${stranger === undefined ? field : [field, stranger].filter(Boolean).join('.')}: ${explain(issue, stranger)}`,
-    )
+    const [issue] = read.error.issues
+    throw new UsageError(issue === undefined ? `${path}: not a snapshot` : file.complaint(issue, knownAt(issue.path)))
   }
   const twice = idTwice(read.data.endpoints)
   if (twice !== undefined) {
     const at = read.data.endpoints.findLastIndex(({ id }) => id === twice)
-    throw new UsageError(`${path}:${lineOf(document.contents, ['endpoints', at], undefined, lines)}: endpoint id ${twice} stands twice`)
+    throw new UsageError(`${path}:${file.lineOf(['endpoints', at])}: endpoint id ${twice} stands twice`)
   }
   return snapshotOf(read.data, text)
 }
@@ -127,8 +105,6 @@ export function readStaticFile(path: string): MeshSnapshot {
   return parseStaticFile(text, path)
 }
 
-type Issue = z.core.$ZodIssue
-
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
   '': ['models', 'routes', 'endpoints'],
   models: ['name', 'policy', 'timeouts'],
@@ -138,29 +114,5 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   tls: ['ca', 'cert', 'key', 'serverName', 'identity'],
 }
 
-function explain(issue: Issue, stranger: string | undefined): string {
-  if (stranger === undefined) return issue.message
-  return `there is no such field; known are ${(KNOWN[String(issue.path.findLast((part) => typeof part === 'string') ?? '')] ?? []).join(', ')}`
-}
-
-/** The line of the value at a path, of a key that should not be there, or of the nearest thing around them. */
-function lineOf(root: unknown, path: readonly PropertyKey[], stranger: string | undefined, lines: LineCounter): number {
-  let node: unknown = root
-  let offset = 0
-  const step = (next: unknown): void => {
-    node = next
-    if (isNode(next) && next.range != null) offset = next.range[0]
-  }
-  step(root)
-  for (const part of path) {
-    const next: unknown =
-      isMap(node) || (isNode(node) && 'get' in node) ? (node as { get(key: unknown, keep: boolean): unknown }).get(part, true) : undefined
-    if (next === undefined) break
-    step(next)
-  }
-  if (stranger !== undefined && isMap(node)) {
-    const pair = node.items.find((item) => String(item.key) === stranger)
-    if (isNode(pair?.key) && pair.key.range != null) offset = pair.key.range[0]
-  }
-  return lines.linePos(offset).line
-}
+const knownAt = (path: readonly PropertyKey[]): readonly string[] =>
+  KNOWN[String(path.findLast((part) => typeof part === 'string') ?? '')] ?? []

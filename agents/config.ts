@@ -16,6 +16,12 @@ const settings = {
   mesh: name('default', z.string().refine(isMeshName, 'wants small letters, digits and -'), 'several meshes can share one bus'),
   metricsListen: { value: 'host:port', about: "the agent's own metrics and health", schema: hostPort, fallback: '127.0.0.1:7403' },
   nvidiaSmi: { value: 'path', about: 'the program that tells of the GPUs', schema: z.string().min(1), fallback: 'nvidia-smi' },
+  kernelLog: {
+    value: 'auto|path|off',
+    about:
+      "where the kernel tells of GPU faults: a file, FIFO or device (default: auto, off with --simulated, as its GPUs are not this host's)",
+    schema: z.string().min(1),
+  },
   serverGrpc: { value: 'host:port', about: 'gRPC of the inference server on this host', schema: hostPort },
   serverHttp: { value: 'host:port', about: 'its HTTP, asked for readiness (default: port 8000 there)', schema: hostPort },
   serverMetrics: { value: 'url', about: 'its metrics page (default: port 8002 there, /metrics)', schema: metricsUrl },
@@ -45,7 +51,8 @@ export function readConfig(argv: readonly string[]) {
   )
   const node = read.node ?? hostname().split('.')[0] ?? ''
   if (!isNodeId(node)) throw new UsageError(`--node is needed: the host name "${hostname()}" has letters that a node id may not have`)
-  return { ...read, node, servers: readServers(read) }
+  const kernelLog = read.kernelLog ?? (read.simulated ? 'off' : 'auto')
+  return { ...read, node, kernelLog, servers: readServers(read) }
 }
 
 /** Each of these says something about the one server of the flags, and nothing without it. */

@@ -14,10 +14,12 @@ import { gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry
 import { readConfig } from './config.ts'
 import { bindGpus } from './discovery/gpu-wish.ts'
 import { SampleLoop } from './sample-loop.ts'
+import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
 import { modelLister } from './wire/list-models.ts'
 import { reportPublisher } from './wire/publish-report.ts'
 import { hostReader } from './wire/read-host.ts'
 import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
+import { watchFaults } from './wire/watch-faults.ts'
 import { watchServer } from './wire/watch-server.ts'
 import { watchServers } from './wire/watch-servers.ts'
 
@@ -33,6 +35,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   const dropped = new Counter({ name: 'millrace_agent_reports_dropped_total', help: 'Reports dropped', labelNames: ['reason'], registers })
   const samples = new Counter({ name: 'millrace_agent_samples_total', help: 'Looks at GPUs, server and host', registers })
   const smiRuns = new Counter({ name: 'millrace_agent_nvidia_smi_runs_total', help: 'Times nvidia-smi was started', registers })
+  const xids = new Counter({ name: 'millrace_agent_xids_total', help: 'Xids in the log of the kernel', labelNames: ['action'], registers })
+  const kernelOverruns = new Counter({
+    name: 'millrace_agent_kernel_log_overruns_total',
+    help: 'Times that the kernel overwrote what was not read',
+    registers,
+  })
 
   let busUp = false
   const page = await serveMetrics(config.metricsListen, registry, () =>
@@ -52,11 +60,19 @@ export async function main(argv: readonly string[]): Promise<void> {
   const lookSoon = (): void => void setImmediate(() => loop.look())
   const smi = runNvidiaSmi({ program: config.nvidiaSmi, clock: systemClock, log, onChange: lookSoon, onStart: () => smiRuns.inc() })
   life.onStop('nvidia-smi', () => smi.close())
+  const faults = watchFaults({ gpus: smi.gpus, clock: systemClock, log, onChange: lookSoon, onXid: (action) => xids.inc({ action }) })
+  const kernelLog = followKernelLog({
+    sources: sourcesOf(config.kernelLog),
+    log,
+    onText: faults.read,
+    onOverrun: () => kernelOverruns.inc(),
+  })
+  life.onStop('kernel-log', () => kernelLog.close())
   const servers = watchServers((spec) =>
     watchServer({
       id: endpointId(config.node, spec.name),
       spec,
-      gpus: () => bindGpus(spec.gpus, smi.gpus().gpus),
+      gpus: () => bindGpus(spec.gpus, faults.gpus().gpus),
       lister: spec.models === undefined ? modelLister(spec) : undefined,
       clock: systemClock,
       log,
@@ -69,7 +85,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   const loop = new SampleLoop(
     {
       clock: systemClock,
-      gpus: smi.gpus,
+      gpus: faults.gpus,
+      xids: faults.notes,
       endpoints: servers.reports,
       host: hostReader(),
       publish: reportPublisher(link, telemetrySubject(config.mesh, config.node), log, {
@@ -87,6 +104,22 @@ export async function main(argv: readonly string[]): Promise<void> {
     collect() {
       this.reset()
       this.set({ state: gpuTelemetryToJSON(smi.gpus().gpuTelemetry).replace('GPU_TELEMETRY_', '').toLowerCase() }, 1)
+    },
+  })
+  new Gauge({
+    name: 'millrace_agent_kernel_log_readable',
+    help: '1 while the log of the kernel is read',
+    registers,
+    collect() {
+      this.set(kernelLog.source() === undefined ? 0 : 1)
+    },
+  })
+  new Gauge({
+    name: 'millrace_agent_gpu_faults',
+    help: 'GPUs out of service by the log of the kernel',
+    registers,
+    collect() {
+      this.set(faults.count())
     },
   })
   const timer = setInterval(() => {

@@ -7,12 +7,15 @@ import {
   GpuState,
   GpuTelemetry,
   type NodeReport,
+  XidAction,
 } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { XidNote } from './gpu/faults.ts'
 import { SampleLoop } from './sample-loop.ts'
 
 let now = 0
 let linkUp = true
 let gpus: GpuReport[] = []
+let xids: XidNote[] = []
 let endpoints: EndpointReport[] = []
 let published: NodeReport[] = []
 let loop: SampleLoop
@@ -22,11 +25,13 @@ beforeEach(() => {
   linkUp = true
   gpus = [gpu('GPU-1'), gpu('GPU-2')]
   endpoints = [EndpointReport.fromPartial({ id: 'gpu-a/triton', health: EndpointHealth.ENDPOINT_HEALTH_READY, load: { queueDepth: 0 } })]
+  xids = []
   published = []
   loop = new SampleLoop(
     {
       clock: { now: () => millis(now) },
       gpus: () => ({ gpus, gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_OK, gpuTelemetryReason: '' }),
+      xids: () => xids,
       endpoints: () => endpoints,
       host: () => ({ memoryTotalBytes: 1n }),
       publish: (report) => linkUp && published.push(report) > 0,
@@ -95,4 +100,19 @@ test('a queue that fills up is told within a sample period', () => {
   endpoints = endpoints.map((one) => ({ ...one, load: { queueDepth: 40 } }))
   run(750)
   expect(told().at(-1)).toBe('3 delta 0+1')
+})
+
+test('what the log of the kernel tells goes with the next report, once, and again to one who knows nothing', () => {
+  run(500)
+  const note = { pciBusId: '', xid: 31, action: XidAction.XID_ACTION_RESTART_APPLICATION, reason: 'Xid 31' }
+  xids = [{ ...note, number: 7, at: millis(600) }]
+  run(1_000)
+  const events = (): string[] => published.map((report) => report.events.map(({ kind, xid, ageMs }) => `${kind} ${xid} ${ageMs} ms`).join())
+  expect(events()).toEqual(['', '', 'xid 31 400 ms'])
+  xids = [...xids, { ...note, number: 8, xid: 43, at: millis(1_250) }]
+  run(1_500)
+  expect(events().at(-1)).toBe('xid 43 250 ms')
+  loop.rollCalled()
+  loop.look()
+  expect(events().at(-1)).toContain('xid 31')
 })

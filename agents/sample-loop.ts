@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { limits } from '../core/limits.ts'
+import type { Millis } from '../core/units.ts'
 import {
   type EndpointReport,
   GpuState,
@@ -13,11 +14,13 @@ import {
   type NodeReport,
   XidAction,
 } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { xidEvents } from './gpu/faults.ts'
 import { changedSince, planReport, type Sample, type Sent } from './report/plan-report.ts'
 
 export type Ports = {
   readonly clock: Clock
   readonly gpus: () => Pick<Sample, 'gpus' | 'gpuTelemetry' | 'gpuTelemetryReason'>
+  readonly xids: () => Sample['xids']
   readonly endpoints: () => readonly EndpointReport[]
   readonly host: () => HostReport | undefined
   /** False when the bus is away: the report is gone. */
@@ -39,9 +42,9 @@ export class SampleLoop {
 
   /** On every sample period, and whenever a part saw a state change. */
   look(): void {
-    const { clock, gpus, endpoints, host, publish } = this.#ports
+    const { clock, gpus, xids, endpoints, host, publish } = this.#ports
     const now = clock.now()
-    const sample: Sample = { ...gpus(), endpoints: endpoints(), host: host() }
+    const sample: Sample = { ...gpus(), xids: xids(), endpoints: endpoints(), host: host() }
     const sent = this.#sent
     const plan = planReport(sent, sample, now)
     if (plan === 'nothing') return
@@ -55,7 +58,7 @@ export class SampleLoop {
       endpoints: [...sample.endpoints],
       ...(!full && mutable(changedSince(sent.sample, sample))),
       host: sample.host,
-      events: eventsBetween(sent?.sample, sample),
+      events: eventsBetween(sent?.sample, sample, now),
       gpuTelemetry: sample.gpuTelemetry,
       gpuTelemetryReason: sample.gpuTelemetryReason,
       localDrain: false,
@@ -83,8 +86,8 @@ const mutable = ({ gpus, endpoints }: Pick<Sample, 'gpus' | 'endpoints'>) => ({ 
 
 const NO_FAULT = { gpuUuid: '', xidAction: XidAction.XID_ACTION_UNSPECIFIED } as const
 
-function eventsBetween(before: Sample | undefined, sample: Sample): NodeEvent[] {
-  const events: NodeEvent[] = []
+function eventsBetween(before: Sample | undefined, sample: Sample, now: Millis): NodeEvent[] {
+  const events = xidEvents(sample.xids, before?.xids.at(-1)?.number ?? 0, sample.gpus, now)
   if (sample.gpuTelemetry === GpuTelemetry.GPU_TELEMETRY_FAILED && before?.gpuTelemetry !== sample.gpuTelemetry)
     events.push({ ageMs: 0n, kind: 'gpu-telemetry.failed', detail: sample.gpuTelemetryReason, ...NO_FAULT })
   for (const gpu of sample.gpus)

@@ -163,6 +163,22 @@ export const limits = {
   smiRestartFirst: seconds(1),
   smiRestartMax: seconds(60),
   smiLineMax: kib(4),
+  /** A record of the kernel's log, or a line of one that is a file. The kernel hands out none that is longer. */
+  kernelLineMax: kib(8),
+  /** Of a file, from its end: what is read of the time before the agent. */
+  kernelHistoryMax: mib(4),
+  /** How often a source of the kernel's log that cannot wait is asked for more. */
+  kernelLogPoll: millis(50),
+  /** Records that are taken in one turn of the event loop. */
+  kernelRecordsPerTurn: 256,
+  /** A program that can read the kernel's log has begun to print it within this time. */
+  kernelLogStart: seconds(3),
+  /** Until a source that ended, or is not there, is tried again. */
+  kernelLogAgain: seconds(5),
+  /** Xids that wait for a report, or are told again to one who asks; the oldest goes. */
+  xidNotesMax: 32,
+  /** Lines about Xids in the agent's own log; a failing application makes thousands. */
+  xidLogLinesPerMinute: 60,
   /** A load older than this is unknown. */
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,
@@ -222,6 +238,7 @@ assert(limits.settingsTimeout > limits.connectTimeout, 'SETTINGS come behind the
 assert(limits.frameSizeMax === 16_384, 'a frame that we may receive is one that every peer must take')
 assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a request can also be sent twice')
 assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
+assert(limits.kernelLogPoll < limits.samplePeriod, 'a fault in the log of the kernel is known before the next sample')
 assert(limits.loadAgeMax > limits.probeTimeout + limits.samplePeriod, 'one slow page does not make a load unknown')
 assert(limits.lastResortAfterMissed > limits.staleAfterMissed, 'an endpoint is stale before it is the last resort')
 assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane has had time to hear a full report of every node')

@@ -29,7 +29,7 @@ export function withLost(table: GpuTable, pciBusId: string, reason: string): Gpu
   const uuid = known?.uuid ?? placeholder(pciBusId)
   const { gpus, block } = table
   if (!gpus.has(uuid) && gpus.size >= limits.gpusPerNodeMax) return table
-  return { gpus: new Map(gpus).set(uuid, lost(known ?? unseen(pciBusId), reason)), block: new Set(block).add(uuid) }
+  return { gpus: new Map(gpus).set(uuid, lost(known ?? unseenGpu(pciBusId), reason)), block: new Set(block).add(uuid) }
 }
 
 /** The next line may come from another run, whose first block must not be joined to a half of this one's. */
@@ -69,7 +69,7 @@ const identity = ({ uuid, name, pciBusId, index, driverVersion }: GpuReport) => 
   migInstances: [],
 })
 
-const unseen = (pciBusId: string): GpuReport => ({
+export const unseenGpu = (pciBusId: string): GpuReport => ({
   uuid: placeholder(pciBusId),
   name: '',
   pciBusId,

@@ -14,6 +14,7 @@ const sample = (more: Partial<Sample> = {}): Sample => ({
   gpus: [gpu('GPU-1'), gpu('GPU-2')],
   endpoints: [endpoint(4)],
   host: undefined,
+  xids: [],
   ...more,
 })
 const sentAt = (at: number, what = sample(), fullAt = 0): Sent => ({ at: millis(at), fullAt: millis(fullAt), sample: what })

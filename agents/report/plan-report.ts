@@ -5,12 +5,15 @@
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { EndpointReport, GpuReport, HostReport, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { XidNote } from '../gpu/faults.ts'
 
 /** What the agent sees at one moment. */
 export type Sample = Pick<NodeReport, 'gpuTelemetry' | 'gpuTelemetryReason'> & {
   readonly gpus: readonly GpuReport[]
   readonly endpoints: readonly EndpointReport[]
   readonly host: HostReport | undefined
+  /** What the kernel's log told of GPUs lately, oldest first. */
+  readonly xids: readonly XidNote[]
 }
 
 /** What receivers know, as far as this side can tell. */

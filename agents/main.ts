@@ -42,6 +42,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     registers,
   })
 
+  const scrapes = new Counter({
+    name: 'millrace_agent_scrapes_total',
+    help: 'Times a metrics page of an inference server was asked for, by how that ended',
+    labelNames: ['ended'],
+    registers,
+  })
+
   let busUp = false
   const page = await serveMetrics(config.metricsListen, registry, () =>
     busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats} is not connected` },
@@ -77,6 +84,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       clock: systemClock,
       log,
       onChange: lookSoon,
+      onScrape: (ended) => scrapes.inc({ ended }),
     }),
   )
   servers.become(config.servers)

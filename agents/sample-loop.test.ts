@@ -116,3 +116,18 @@ test('what the log of the kernel tells goes with the next report, once, and agai
   loop.look()
   expect(events().at(-1)).toContain('xid 31')
 })
+
+test('where numbers are from is said by full reports, and is no reason for another', () => {
+  const from = (span: string): void => {
+    endpoints = endpoints.map((one) => ({ ...one, loadSources: { requests_per_s: `difference of a over ${span}` } }))
+  }
+  from('1.0 s')
+  run(250)
+  from('1.2 s')
+  run(500)
+  expect(told()).toEqual(['1 full 2+1', '2 delta 0+0'])
+  expect(published[0]?.endpoints[0]?.loadSources).toEqual({ requests_per_s: 'difference of a over 1.0 s' })
+  endpoints = endpoints.map((one) => ({ ...one, load: { queueDepth: 40 } }))
+  run(750)
+  expect(published.at(-1)?.endpoints[0]?.loadSources).toEqual({})
+})

@@ -56,7 +56,7 @@ export class SampleLoop {
       full,
       gpus: [...sample.gpus],
       endpoints: [...sample.endpoints],
-      ...(!full && mutable(changedSince(sent.sample, sample))),
+      ...(!full && inBetween(changedSince(sent.sample, sample))),
       host: sample.host,
       events: eventsBetween(sent?.sample, sample, now),
       gpuTelemetry: sample.gpuTelemetry,
@@ -82,7 +82,11 @@ export class SampleLoop {
   }
 }
 
-const mutable = ({ gpus, endpoints }: Pick<Sample, 'gpus' | 'endpoints'>) => ({ gpus: [...gpus], endpoints: [...endpoints] })
+/** Where numbers are from, full reports say. */
+const inBetween = ({ gpus, endpoints }: Pick<Sample, 'gpus' | 'endpoints'>) => ({
+  gpus: [...gpus],
+  endpoints: endpoints.map((endpoint) => ({ ...endpoint, loadSources: {} })),
+})
 
 const NO_FAULT = { gpuUuid: '', xidAction: XidAction.XID_ACTION_UNSPECIFIED } as const
 

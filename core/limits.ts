@@ -183,6 +183,11 @@ export const limits = {
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,
   metricsPageMax: mib(4),
+  /** Of a metrics page, and only of the families that are read; a line beyond is no sample. */
+  metricSamplesMax: 2_000,
+  metricLineMax: kib(16),
+  /** A server whose models each have a page of their own is asked for so many of them at most, and its load is unknown above. */
+  loadPagesMax: 16,
 
   // Control plane
   /** In missed reports. */

@@ -14,3 +14,13 @@ export type LoadVector = {
 
 /** A load vector and when its sample was taken, on the holder's own clock. */
 export type DatedLoad = { readonly load: LoadVector; readonly sampledAt: Millis }
+
+/** Where each number was read, in words. Beside the load and not in it: whoever routes by the numbers holds none of this. */
+export type LoadSources = { readonly [Field in keyof LoadVector | 'capacity']?: string }
+
+export type SourcedLoad = {
+  readonly load: LoadVector
+  /** Requests that the server takes at once. */
+  readonly capacity?: number
+  readonly sources: LoadSources
+}

@@ -24,8 +24,8 @@ export type KindFacts = {
   readonly health: Page & { readonly ready?: (body: string) => boolean }
   /** In Prometheus' text form. */
   readonly metrics: Page
-  /** What else tells of its load, and is read by the kind's own file. */
-  readonly load?: Page
+  /** What else tells of its load, and is read by the kind's own file. `lasting` when it changes with the server's settings only. */
+  readonly load?: Page & { readonly lasting: boolean }
   /** `kserve-index`: RepositoryIndex over gRPC. `page`: `readModelNames` reads it. `told`: the server has no list, its owner says. */
   readonly models: { readonly from: 'kserve-index' } | ({ readonly from: 'page' } & Page) | { readonly from: 'told' }
 }
@@ -48,7 +48,7 @@ export const KINDS: Readonly<Record<ServerKind, KindFacts>> = {
     ports: { http: 3000 },
     health: onHttp('/health'),
     metrics: onHttp('/metrics'),
-    load: onHttp('/info'),
+    load: { ...onHttp('/info'), lasting: true },
     models: { from: 'page', ...onHttp('/info') },
   },
   torchserve: {
@@ -56,7 +56,7 @@ export const KINDS: Readonly<Record<ServerKind, KindFacts>> = {
     grpc: Protocol.PROTOCOL_GRPC,
     health: onHttp('/ping'),
     metrics: { door: 'metrics', path: '/metrics' },
-    load: { door: 'management', path: '/models/{model}' },
+    load: { door: 'management', path: '/models/{model}', lasting: false },
     models: { from: 'page', door: 'management', path: '/models?limit=1000' },
   },
   'ray-serve': {
@@ -78,7 +78,7 @@ export const KINDS: Readonly<Record<ServerKind, KindFacts>> = {
     ports: { http: 8080 },
     health: onHttp('/health'),
     metrics: onHttp('/metrics'),
-    load: onHttp('/props'),
+    load: { ...onHttp('/props'), lasting: true },
     models: OPENAI_MODELS,
   },
 }

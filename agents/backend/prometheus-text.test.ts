@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest'
-import { parseMetrics } from './prometheus-text.ts'
+import { limits } from '../../core/limits.ts'
+import { namesOn, parsePage } from './prometheus-text.ts'
 
 const read = (page: string) =>
-  parseMetrics(page, new Set(['a', ':b:c', 'a_sum', 'a_bucket'])).map(({ name, labels, value }) => [name, { ...labels }, value])
+  [...parsePage(page, new Set(['a', ':b:c', 'a_sum', 'a_bucket'])).samples.values()]
+    .flat()
+    .map(({ name, labels, value }) => [name, { ...labels }, value])
 
 test.each<[string, string, [string, Record<string, string>, number][]]>([
   ['a plain sample', 'a 1', [['a', {}, 1]]],
@@ -32,7 +35,12 @@ test.each<[string, string, [string, Record<string, string>, number][]]>([
       ['a', {}, 2],
     ],
   ],
-  ['comments, and families of which nobody asks', '# HELP a b\n# TYPE a gauge\nother 1\na_total 1', []],
+  ['comments, and families of which nobody asks', '# HELP a b\n# TYPE a gauge\nother 1\na_created 1', []],
+  ['a counter of OpenMetrics', '# TYPE a counter\na_total{x="1"} 3.0 1.5e9 # {id="q}"} 1 2', [['a_total', { x: '1' }, 3]]],
+  ['nothing behind the end of OpenMetrics', 'a 1\n# EOF\na 2', [['a', {}, 1]]],
+  ['a label in quotes', 'a{"x.y"="z"} 1', [['a', { 'x.y': 'z' }, 1]]],
+  ['braces and commas within a label', 'a{x="},{"} 1', [['a', { x: '},{' }, 1]]],
+  ['a tab between', 'a\t1\t5', [['a', {}, 1]]],
 ])('%s', (_, page, expected) => {
   expect(read(page)).toEqual(expected)
 })
@@ -51,3 +59,20 @@ test.each(['a', 'a{', 'a{x=1} 2', 'a{x="1} 2', 'a{x="1"y="2"} 3', 'a{x="1"}', 'a
     expect(read(`${line}\na 9`)).toEqual([['a', {}, 9]])
   },
 )
+
+test('a name is known as soon as the page announces it', () => {
+  const among = new Set(['a', 'b', 'c', 'd'])
+  expect(namesOn('# TYPE a gauge\n# HELP b what it is\nc_total{x="1"} 1\n# d\n#TYPE d gauge\ndd 1', among)).toEqual(
+    new Set(['a', 'b', 'c']),
+  )
+})
+
+test('what is kept of a page has a bound, and what is beyond is counted', () => {
+  const { samples, left } = parsePage('a 1\n'.repeat(limits.metricSamplesMax + 3), new Set(['a']))
+  expect([samples.get('a')?.length, left]).toEqual([limits.metricSamplesMax, 3])
+})
+
+test('a line beyond measure is skipped, whatever is in it', () => {
+  const long = `a{x="${'\\"'.repeat(1_000_000)}"} 1\na 2`
+  expect(read(long)).toEqual([['a', {}, 2]])
+})

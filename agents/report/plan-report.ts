@@ -43,13 +43,15 @@ export function changedSince(before: Sample, sample: Sample): Pick<Sample, 'gpus
           before.gpus.find(({ uuid }) => uuid === gpu.uuid),
         ),
     ),
-    // How long the probe took changes with every probe, and is no reason to send the endpoint.
+    // How long the probe took changes with every probe, as do the words on where numbers are from: neither is a reason to send the endpoint.
     endpoints: sample.endpoints.filter((endpoint) => {
       const was = before.endpoints.find(({ id }) => id === endpoint.id)
-      return was === undefined || !same({ ...endpoint, probeLatencyMs: undefined }, { ...was, probeLatencyMs: undefined })
+      return was === undefined || !same({ ...endpoint, ...FLEETING }, { ...was, ...FLEETING })
     }),
   }
 }
+
+const FLEETING = { probeLatencyMs: undefined, loadSources: undefined } as const
 
 /** Only a full report can say that a GPU or an endpoint is no longer there. */
 const listsDiffer = (before: Sample, sample: Sample): boolean =>

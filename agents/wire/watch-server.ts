@@ -6,12 +6,12 @@ import type { Millis } from '../../core/units.ts'
 import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
 import { protocolOf } from '../backend/kinds.ts'
-import { type DatedPage, loadOf, readTritonPage, withPage } from '../backend/triton.ts'
+import { loadReport } from '../backend/load-of.ts'
 import type { BoundGpus } from '../discovery/gpu-wish.ts'
 import type { ServerSpec } from '../discovery/server-spec.ts'
 import { askHealth } from './ask-health.ts'
-import { type HttpAnswer, httpAsk } from './http-ask.ts'
 import type { ModelLister } from './list-models.ts'
+import { loadScraper, type Scrape } from './scrape-load.ts'
 
 export type ServerWatch = {
   report(): EndpointReport
@@ -27,6 +27,7 @@ export type ServerWatchOptions = {
   readonly clock: Clock
   readonly log: Logger
   readonly onChange: () => void
+  readonly onScrape?: (scrape: Scrape) => void
 }
 
 const ANY_MODEL: readonly string[] = ['*']
@@ -35,7 +36,7 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
   const { id, spec, lister, clock, log } = options
   let health: Health = FRESH_HEALTH
   let probeLatencyMs: number | undefined
-  let pages: readonly DatedPage[] = []
+  const scraper = loadScraper(options)
   let models = spec.models
   let modelsAskedAt: Millis | undefined
 
@@ -61,12 +62,7 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
     options.onChange()
   }
 
-  const scrape = async (): Promise<void> => {
-    if (spec.metricsUrl === undefined) return
-    const answer = await httpAsk(spec.metricsUrl, limits.probeTimeout, limits.metricsPageMax)
-    if (answer.kind === 'answer' && answer.status === 200) pages = withPage(pages, { at: clock.now(), page: readTritonPage(answer.body) })
-    else if (answer.kind !== 'refused') log.debug({ endpoint: id, url: spec.metricsUrl, ...shown(answer) }, 'metrics.unread')
-  }
+  const scrape = (): Promise<void> => scraper.scrape(models ?? [])
 
   const refreshModels = async (): Promise<void> => {
     if (modelsAskedAt !== undefined && clock.now() - modelsAskedAt >= limits.fullReportPeriod && health.state === 'ready') await askModels()
@@ -75,26 +71,16 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
   const rounds = [probe, scrape, refreshModels].map((ask) => everyPeriod(ask))
   return {
     report() {
-      const last = pages.at(-1)
-      const load = last === undefined || clock.now() - last.at > limits.loadAgeMax ? {} : loadOf(pages)
       return {
         id,
         address: spec.advertise,
-        capacity: spec.capacity,
         protocol: protocolOf(spec.kind, spec.grpc !== undefined),
         models: [...(models ?? ANY_MODEL)],
         ...options.gpus(),
         serverKind: spec.kind,
-        loadSources: {},
         ...healthOf(health),
         probeLatencyMs,
-        load: {
-          queueDepth: load.queueDepth,
-          running: load.running,
-          kvCacheUse: load.kvCacheUse,
-          tokensPerS: load.tokensPerSecond,
-          requestsPerS: load.requestsPerSecond,
-        },
+        ...loadReport(scraper.load(), spec.capacity),
       }
     },
     async close() {
@@ -103,8 +89,6 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
     },
   }
 }
-
-const shown = (answer: HttpAnswer) => (answer.kind === 'answer' ? { status: answer.status } : answer)
 
 /** Returns its stop, which waits for the question under way. */
 function everyPeriod(ask: () => Promise<void>): () => Promise<void> {

@@ -52,6 +52,14 @@ test('a report in between changes what it names and leaves the rest', () => {
   expect(node).toMatchObject({ zone: 'z1', simulated: true, sequence: 2n, gpuTelemetry: full.gpuTelemetry })
 })
 
+test('where numbers are from stays known between full reports, and goes with the next that does not say', () => {
+  const told = report('a', 1, { endpoints: [endpoint('a', { loadSources: { queue_depth: 'a family' } })] })
+  const sources = (...reports: readonly NodeReport[]) => fold(...reports).node?.endpoints.get('a/triton')?.report.loadSources
+  const between = { ...heartbeat('a', 2), endpoints: [endpoint('a', { load: { queueDepth: 1 } })] }
+  expect(sources(told, between)).toEqual({ queue_depth: 'a family' })
+  expect(sources(told, between, report('a', 3, { endpoints: [endpoint('a')] }))).toEqual({})
+})
+
 test('a full report takes away what it does not name', () => {
   const { node } = fold(report('a', 1, { gpus: [gpu('GPU-a')] }), report('a', 2, { endpoints: [endpoint('a', { id: 'a/other' })] }))
   expect([...(node?.endpoints.keys() ?? [])]).toEqual(['a/other'])

@@ -53,7 +53,9 @@ function foldEndpoints(
   warm: boolean,
 ): ReadonlyMap<string, EndpointRecord> {
   const said = new Map([...(base?.endpoints.values() ?? [])].map((record) => [record.report.id, record.report]))
-  for (const report of reports) said.set(report.id, report)
+  // Where numbers are from, only full reports say.
+  for (const report of reports)
+    said.set(report.id, base === undefined ? report : { ...report, loadSources: said.get(report.id)?.loadSources ?? {} })
   const result = new Map<string, EndpointRecord>()
   for (const [id, report] of said) {
     const before = known?.endpoints.get(id)

@@ -48,3 +48,12 @@ test('a number that cannot be true is unknown, never zero', () => {
     requestsPerS: 0,
   })
 })
+
+test('of the words on where numbers are from, those of known numbers are kept, and not at any length', () => {
+  const loadSources = { queue_depth: 'vllm:num_requests_waiting', capacity: 'x'.repeat(9_999), __proto__x: 'y', of_tomorrow: 'z' }
+  const result = parseReport(bytes({ endpoints: [endpoint('a', { loadSources, serverKind: 'k'.repeat(9_999) })] }), 'a')
+  expect(isMalformed(result) ? result : result.endpoints[0]).toMatchObject({
+    loadSources: { queue_depth: 'vllm:num_requests_waiting', capacity: 'x'.repeat(limits.reportTextMax) },
+    serverKind: 'k'.repeat(limits.reportTextMax),
+  })
+})

@@ -60,11 +60,24 @@ function whyWrong(endpoint: EndpointReport, node: string): string | undefined {
   return undefined
 }
 
+const LOAD_FIELDS = ['queue_depth', 'running', 'kv_cache_use', 'tokens_per_s', 'requests_per_s', 'capacity'] as const
+
 const tidyEndpoint = (endpoint: EndpointReport): EndpointReport => ({
   ...endpoint,
   healthReason: short(endpoint.healthReason),
+  serverKind: short(endpoint.serverKind),
+  loadSources: tidySources(endpoint.loadSources),
   load: endpoint.load === undefined ? undefined : tidyLoad(endpoint.load),
 })
+
+/** A field of a later agent is left out: what is kept has a bound. */
+function tidySources(sources: Readonly<Record<string, string>>): Record<string, string> {
+  const named = LOAD_FIELDS.flatMap((field): [string, string][] => {
+    const source = Object.hasOwn(sources, field) ? sources[field] : undefined
+    return source === undefined ? [] : [[field, short(source)]]
+  })
+  return Object.fromEntries(named)
+}
 
 const tidyGpu = (gpu: GpuReport): GpuReport => ({ ...gpu, name: short(gpu.name), stateReason: short(gpu.stateReason) })
 

@@ -2,6 +2,7 @@
 import type { Millis } from '../../core/units.ts'
 import { type EndpointStatus, type Node, NodeIntent, Node as NodeMessage, type Weight } from '../../proto/gen/millrace/admin/v1/admin.ts'
 import type { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { SERVE } from '../fleet/intent.ts'
 import type { ProxyOpinion } from '../fleet/proxy-views.ts'
 import { FRESHNESS_NUMBER } from '../snapshot/resource.ts'
@@ -31,7 +32,7 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
     gpus: [...node.gpus.values()],
     warnings: [],
     history: [],
-    endpoints: [...node.endpoints.keys()].map((id) => endpointView(state, id)).filter((status) => status !== undefined),
+    endpoints: [...node.endpoints.values()].map(({ report }) => endpointView(state, report)).filter((status) => status !== undefined),
     gpuTelemetry: node.gpuTelemetry,
     gpuTelemetryReason: node.gpuTelemetryReason,
     simulated: node.simulated,
@@ -39,10 +40,11 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
   }
 }
 
-function endpointView(state: ControlState, id: string): EndpointStatus | undefined {
+function endpointView(state: ControlState, { id, loadSources, serverKind }: EndpointReport): EndpointStatus | undefined {
   const endpoint = state.snapshot.get(id)?.endpoint
   if (endpoint === undefined) return undefined
-  return { endpoint: { ...endpoint, stateReason: reasonWithProxies(endpoint, state.proxyViews.of(id)) }, load: state.loads.newest(id) }
+  const stateReason = reasonWithProxies(endpoint, state.proxyViews.of(id))
+  return { endpoint: { ...endpoint, stateReason }, load: state.loads.newest(id), loadSources, serverKind }
 }
 
 /** Proxies' words are shown and weigh nothing here: each proxy has acted on what it saw by itself. */

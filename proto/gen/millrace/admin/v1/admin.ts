@@ -126,7 +126,18 @@ export interface StateChange {
 
 export interface EndpointStatus {
   endpoint: Endpoint | undefined;
-  load?: EndpointLoad | undefined;
+  load?:
+    | EndpointLoad
+    | undefined;
+  /** Field of `load`, or `capacity` → where the agent read it. */
+  loadSources: { [key: string]: string };
+  /** triton, vllm, … */
+  serverKind: string;
+}
+
+export interface EndpointStatus_LoadSourcesEntry {
+  key: string;
+  value: string;
 }
 
 export interface ListNodesRequest {
@@ -696,7 +707,7 @@ export const StateChange: MessageFns<StateChange> = {
 };
 
 function createBaseEndpointStatus(): EndpointStatus {
-  return { endpoint: undefined, load: undefined };
+  return { endpoint: undefined, load: undefined, loadSources: {}, serverKind: "" };
 }
 
 export const EndpointStatus: MessageFns<EndpointStatus> = {
@@ -706,6 +717,12 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     }
     if (message.load !== undefined) {
       EndpointLoad.encode(message.load, writer.uint32(18).fork()).join();
+    }
+    globalThis.Object.entries(message.loadSources).forEach(([key, value]: [string, string]) => {
+      EndpointStatus_LoadSourcesEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.serverKind !== "") {
+      writer.uint32(34).string(message.serverKind);
     }
     return writer;
   },
@@ -739,6 +756,25 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
             message.load = EndpointLoad.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = EndpointStatus_LoadSourcesEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.loadSources[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.serverKind = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -755,6 +791,38 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     return {
       endpoint: isSet(object.endpoint) ? Endpoint.fromJSON(object.endpoint) : undefined,
       load: isSet(object.load) ? EndpointLoad.fromJSON(object.load) : undefined,
+      loadSources: isObject(object.loadSources)
+        ? (globalThis.Object.entries(object.loadSources) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.load_sources)
+        ? (globalThis.Object.entries(object.load_sources) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      serverKind: isSet(object.serverKind)
+        ? globalThis.String(object.serverKind)
+        : isSet(object.server_kind)
+        ? globalThis.String(object.server_kind)
+        : "",
     };
   },
 
@@ -765,6 +833,18 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     }
     if (message.load !== undefined) {
       obj.load = EndpointLoad.toJSON(message.load);
+    }
+    if (message.loadSources) {
+      const entries = globalThis.Object.entries(message.loadSources) as [string, string][];
+      if (entries.length > 0) {
+        obj.loadSources = {};
+        entries.forEach(([k, v]) => {
+          obj.loadSources[k] = v;
+        });
+      }
+    }
+    if (message.serverKind !== "") {
+      obj.serverKind = message.serverKind;
     }
     return obj;
   },
@@ -780,6 +860,103 @@ export const EndpointStatus: MessageFns<EndpointStatus> = {
     message.load = (object.load !== undefined && object.load !== null)
       ? EndpointLoad.fromPartial(object.load)
       : undefined;
+    message.loadSources = (globalThis.Object.entries(object.loadSources ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.serverKind = object.serverKind ?? "";
+    return message;
+  },
+};
+
+function createBaseEndpointStatus_LoadSourcesEntry(): EndpointStatus_LoadSourcesEntry {
+  return { key: "", value: "" };
+}
+
+export const EndpointStatus_LoadSourcesEntry: MessageFns<EndpointStatus_LoadSourcesEntry> = {
+  encode(message: EndpointStatus_LoadSourcesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndpointStatus_LoadSourcesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndpointStatus_LoadSourcesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndpointStatus_LoadSourcesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: EndpointStatus_LoadSourcesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<EndpointStatus_LoadSourcesEntry>, I>>(base?: I): EndpointStatus_LoadSourcesEntry {
+    return EndpointStatus_LoadSourcesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndpointStatus_LoadSourcesEntry>, I>>(
+    object: I,
+  ): EndpointStatus_LoadSourcesEntry {
+    const message = createBaseEndpointStatus_LoadSourcesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };

@@ -1,0 +1,14 @@
+/** What each kind's file is: pure, and held by one contract test. */
+import type { ServerKind } from './kinds.ts'
+import type { Page } from './prometheus-text.ts'
+import type { Reading } from './reading.ts'
+
+export type LoadReader = {
+  readonly kind: ServerKind
+  /** All that is read of the metrics page, names as without the `_total` that OpenMetrics adds to counters. */
+  readonly families: readonly string[]
+  /** Whether a page that knows these of all kinds' families is of this kind. */
+  readonly recognise: (names: ReadonlySet<string>) => boolean
+  /** `bodies` of the kind's `load` page; where it asks by model, one for each model. */
+  readonly read: (page: Page, bodies: readonly string[]) => Reading
+}

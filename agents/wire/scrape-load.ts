@@ -1,0 +1,89 @@
+/** Reads what an inference server says of its load: its metrics page at every turn, and what else its kind tells. What was not read for too long is unknown. */
+import type { Clock } from '../../core/clock.ts'
+import type { Logger } from '../../core/edge/log.ts'
+import { limits } from '../../core/limits.ts'
+import type { SourcedLoad } from '../../core/load-vector.ts'
+import type { Millis } from '../../core/units.ts'
+import { KINDS } from '../backend/kinds.ts'
+import { type DatedReading, loadOf, withReading } from '../backend/load-of.ts'
+import { readLoad } from '../backend/read-load.ts'
+import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
+import { type HttpAnswer, httpAsk } from './http-ask.ts'
+
+/** How an attempt to read the metrics page ended. `status` is any other than 200. */
+export const SCRAPES = ['read', 'status', 'refused', 'timeout', 'too-large', 'too-many-samples', 'broken'] as const
+export type Scrape = (typeof SCRAPES)[number]
+
+export type LoadScraper = {
+  scrape(models: readonly string[]): Promise<void>
+  load(): SourcedLoad
+}
+
+export type ScraperOptions = {
+  readonly id: string
+  readonly spec: ServerSpec
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onScrape?: ((scrape: Scrape) => void) | undefined
+}
+
+const UNKNOWN: SourcedLoad = { load: {}, sources: {} }
+const ANY_MODEL = '*'
+
+export function loadScraper({ id, spec, clock, log, onScrape }: ScraperOptions): LoadScraper {
+  const page = KINDS[spec.kind].load
+  let readings: readonly DatedReading[] = []
+  let bodies: readonly string[] = []
+  let bodiesAt: Millis | undefined
+
+  const readBodies = async (models: readonly string[]): Promise<void> => {
+    if (page === undefined || (page.lasting && bodiesAt !== undefined && clock.now() - bodiesAt < limits.fullReportPeriod)) return
+    bodiesAt = clock.now()
+    bodies = await Promise.all(urlsOf(spec, models).map(bodyOf))
+  }
+
+  const readPage = async (): Promise<string | undefined> => {
+    if (spec.metricsUrl === undefined) return undefined
+    const answer = await httpAsk(spec.metricsUrl, limits.probeTimeout, limits.metricsPageMax)
+    if (answer.kind === 'answer' && answer.status === 200) return answer.body
+    unread(answer.kind === 'answer' ? 'status' : answer.kind, shown(answer))
+    return undefined
+  }
+
+  const unread = (scrape: Scrape, detail: object): void => {
+    onScrape?.(scrape)
+    if (scrape !== 'refused') log.debug({ endpoint: id, url: spec.metricsUrl, scrape, ...detail }, 'metrics.unread')
+  }
+
+  return {
+    async scrape(models) {
+      const [text] = await Promise.all([readPage(), readBodies(models)])
+      if (text === undefined && (page?.lasting !== false || bodies.every((body) => body === ''))) return
+      const { reading, left } = readLoad(spec.kind, text ?? '', bodies)
+      if (left > 0) unread('too-many-samples', { left })
+      else if (text !== undefined) onScrape?.('read')
+      readings = withReading(readings, { at: clock.now(), reading })
+    },
+    load() {
+      const last = readings.at(-1)
+      return last === undefined || clock.now() - last.at > limits.loadAgeMax ? UNKNOWN : loadOf(readings)
+    },
+  }
+}
+
+/** None when the kind asks by model and there are too many to ask, or nobody knows which. */
+function urlsOf(spec: ServerSpec, models: readonly string[]): readonly string[] {
+  const page = KINDS[spec.kind].load
+  if (page === undefined) return []
+  const asked = page.path.includes('{model}') ? models : ['']
+  if (asked.length > limits.loadPagesMax || asked.includes(ANY_MODEL)) return []
+  return asked.flatMap((model) => urlOf(spec, page, model) ?? [])
+}
+
+/** '' for one that cannot be read. */
+async function bodyOf(url: string): Promise<string> {
+  const answer = await httpAsk(url, limits.probeTimeout, limits.localMessageMax)
+  return answer.kind === 'answer' && answer.status === 200 ? answer.body : ''
+}
+
+const shown = (answer: HttpAnswer) => (answer.kind === 'answer' ? { status: answer.status } : answer)

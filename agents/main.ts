@@ -34,6 +34,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   const published = new Counter({ name: 'millrace_agent_reports_total', help: 'Reports published', labelNames: ['kind'], registers })
   const dropped = new Counter({ name: 'millrace_agent_reports_dropped_total', help: 'Reports dropped', labelNames: ['reason'], registers })
   const samples = new Counter({ name: 'millrace_agent_samples_total', help: 'Looks at GPUs, server and host', registers })
+  const smiAnswers = new Counter({
+    name: 'millrace_agent_nvidia_smi_answers_total',
+    help: 'Single questions put to nvidia-smi, by what was asked and whether it was answered',
+    labelNames: ['question', 'answered'],
+    registers,
+  })
   const smiRuns = new Counter({ name: 'millrace_agent_nvidia_smi_runs_total', help: 'Times nvidia-smi was started', registers })
   const xids = new Counter({ name: 'millrace_agent_xids_total', help: 'Xids in the log of the kernel', labelNames: ['action'], registers })
   const kernelOverruns = new Counter({
@@ -65,7 +71,14 @@ export async function main(argv: readonly string[]): Promise<void> {
 
   // Not within the call: the loop comes last, and several changes of one moment are one report.
   const lookSoon = (): void => void setImmediate(() => loop.look())
-  const smi = runNvidiaSmi({ program: config.nvidiaSmi, clock: systemClock, log, onChange: lookSoon, onStart: () => smiRuns.inc() })
+  const smi = runNvidiaSmi({
+    program: config.nvidiaSmi,
+    clock: systemClock,
+    log,
+    onChange: lookSoon,
+    onStart: () => smiRuns.inc(),
+    onAnswer: (question, answered) => smiAnswers.inc({ question, answered: answered ? 'yes' : 'no' }),
+  })
   life.onStop('nvidia-smi', () => smi.close())
   const faults = watchFaults({ gpus: smi.gpus, clock: systemClock, log, onChange: lookSoon, onXid: (action) => xids.inc({ action }) })
   const kernelLog = followKernelLog({

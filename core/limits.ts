@@ -179,6 +179,18 @@ export const limits = {
   xidNotesMax: 32,
   /** Lines about Xids in the agent's own log; a failing application makes thousands. */
   xidLogLinesPerMinute: 60,
+  /** What the rows do not tell is asked for this often, and dropped when it is older than `smiDetailsAgeMax`. */
+  smiDetailsPeriod: seconds(30),
+  smiDetailsAgeMax: seconds(100),
+  /** A GPU that flutters between states is not asked about more often. */
+  smiDetailsGapMin: seconds(2),
+  /** A single question to nvidia-smi; without persistence mode it wakes every GPU first. */
+  smiAskMax: seconds(20),
+  smiAnswerMax: mib(8),
+  /** Questions that wait for the one being asked; more are turned away. */
+  smiAsksWaitingMax: 4,
+  migInstancesPerGpuMax: 64,
+  computeAppsMax: 4_096,
   /** A load older than this is unknown. */
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,
@@ -245,6 +257,8 @@ assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a r
 assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
 assert(limits.kernelLogPoll < limits.samplePeriod, 'a fault in the log of the kernel is known before the next sample')
 assert(limits.loadAgeMax > limits.probeTimeout + limits.samplePeriod, 'one slow page does not make a load unknown')
+assert(limits.smiDetailsAgeMax >= 3 * limits.smiDetailsPeriod, 'one question without an answer makes nothing unknown')
+assert(limits.smiAskMax < limits.smiDetailsPeriod, 'a question has its answer or its end before the next is due')
 assert(limits.lastResortAfterMissed > limits.staleAfterMissed, 'an endpoint is stale before it is the last resort')
 assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane has had time to hear a full report of every node')
 assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')

@@ -5,10 +5,32 @@
 
 const MIB = 1024n * 1024n
 const UINT32_MAX = 4_294_967_295
-const NOT_A_VALUE = new Set(['', '-', 'N/A', 'ERR!'])
+/** The XML prints without brackets what the CSV prints with them. */
+const NOT_A_VALUE = new Set([
+  '',
+  '-',
+  'N/A',
+  'ERR!',
+  'Unknown',
+  'Not Supported',
+  'Unknown Error',
+  'Insufficient Permissions',
+  'GPU requires reset',
+  'GPU is lost',
+  'Requested functionality has been deprecated',
+])
 
 /** Bracketed answers, such as [Not Supported] or [Unknown Error], say why there is no value. */
 const known = (cell: string): boolean => !NOT_A_VALUE.has(cell) && !cell.startsWith('[')
+
+/** What a cell says that stands for the whole GPU. */
+const FATAL: readonly { readonly words: RegExp; readonly reason: string }[] = [
+  { words: /^\[?GPU is lost\]?$/i, reason: 'the GPU is lost' },
+  { words: /^\[?GPU requires reset\]?$/i, reason: 'the GPU requires a reset' },
+]
+
+export const fatalReason = (cells: readonly string[]): string | undefined =>
+  FATAL.find(({ words }) => cells.some((cell) => words.test(cell)))?.reason
 
 export function numberCell(cell: string, least: number, most: number): number | undefined {
   if (!/^-?\d{1,10}(\.\d{1,6})?$/.test(cell)) return undefined
@@ -29,15 +51,26 @@ export function countCell(cell: string): number | undefined {
 
 export const bigCountCell = (cell: string): bigint | undefined => (/^\d{1,18}$/.test(cell) ? BigInt(cell) : undefined)
 
-/** Bytes, from MiB. */
-export const memoryCell = (cell: string): bigint | undefined => (/^\d{1,10}$/.test(cell) ? BigInt(cell) * MIB : undefined)
+/** Bytes, from MiB; a column asked for without units has none, XML always has them. */
+export function memoryCell(cell: string): bigint | undefined {
+  const mebibytes = /^(\d{1,10})(?: MiB)?$/.exec(cell)?.[1]
+  return mebibytes === undefined ? undefined : BigInt(mebibytes) * MIB
+}
 
 export const maskCell = (cell: string): bigint | undefined => (/^0x[0-9a-f]{1,16}$/i.test(cell) ? BigInt(cell) : undefined)
 
 /** A card that cannot do it says [N/A]: unknown here, as it is nothing that a decision may rest on. */
 export const switchCell = (cell: string): boolean | undefined => (cell === 'Enabled' ? true : cell === 'Disabled' ? false : undefined)
 
+export const yesNoCell = (cell: string): boolean | undefined => (cell === 'Yes' ? true : cell === 'No' ? false : undefined)
+
+/** P0 is the fastest, P15 the slowest. */
+export const performanceCell = (cell: string): string | undefined => (/^P(1[0-5]|\d)$/.test(cell) ? cell : undefined)
+
 export const textCell = (cell: string, lengthMax = 128): string | undefined => (known(cell) && cell.length <= lengthMax ? cell : undefined)
+
+/** In words as the driver says them: None, Reset, Drain and Reset, … */
+export const actionCell = (cell: string): string | undefined => (/^[A-Za-z][A-Za-z0-9 ]{1,63}$/.test(cell) ? textCell(cell) : undefined)
 
 export const uuidCell = (cell: string): string | undefined => (/^GPU-[0-9a-f-]{8,64}$/i.test(cell) ? cell : undefined)
 

@@ -1,19 +1,23 @@
 /**
  * Says what one line of nvidia-smi's output is. A row, the news of a lost GPU and a failure of the whole run all come on the same output, in any order; a
- * line is a row only if its cells number what was asked for and its index and uuid read as such. Never throws, whatever the bytes.
+ * line is a row only if its cells number what was asked for, and its index, uuid and place on the bus read as such. Never throws, whatever the bytes.
  */
 import { type GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import {
+  actionCell,
   bigCountCell,
   busIdCell,
   countCell,
+  fatalReason,
   maskCell,
   memoryCell,
   numberCell,
   percentCell,
+  performanceCell,
   switchCell,
   textCell,
   uuidCell,
+  yesNoCell,
 } from './parse-cells.ts'
 import type { Column, Query } from './query.ts'
 
@@ -29,7 +33,6 @@ export type SmiLine =
 
 const LOST = /unable to determine the device handle for gpu ?(?:\d{1,2}: ?)?((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]): *(.*)$/i
 const FIELD_REFUSED = /^Field "([\w.]{1,80})" is not a valid field to query/
-const NEEDS_RESET = '[GPU requires reset]'
 
 const FAILURES: readonly { readonly words: RegExp; readonly failure: RunFailure }[] = [
   { words: /^No devices were found/, failure: { cause: 'no-devices', reason: 'nvidia-smi finds no GPU on this host' } },
@@ -55,7 +58,7 @@ export function parseSmiLine(line: string, query: Query): SmiLine {
   const text = line.trim()
   const lost = LOST.exec(text)
   const pciBusId = lost === null ? undefined : busIdCell(lost[1] ?? '')
-  if (pciBusId !== undefined) return { kind: 'lost', pciBusId, reason: textCell(lost?.[2]?.trim() ?? '', 200) ?? 'GPU is lost' }
+  if (pciBusId !== undefined) return { kind: 'lost', pciBusId, reason: lost?.[2]?.trim().slice(0, 200) || 'GPU is lost' }
   const refused = FIELD_REFUSED.exec(text)?.[1]
   if (refused !== undefined) return { kind: 'field-refused', name: refused }
   const gpu = parseRow(text, query)
@@ -75,12 +78,13 @@ function parseRow(text: string, query: Query): GpuReport | undefined {
   }
   const index = countCell(cell('index'))
   const uuid = uuidCell(cell('uuid'))
-  if (index === undefined || uuid === undefined) return undefined
-  const recoveryAction = textCell(cell('recoveryAction'), 64)
+  const pciBusId = busIdCell(cell('pciBusId'))
+  if (index === undefined || uuid === undefined || pciBusId === undefined) return undefined
+  const recoveryAction = actionCell(cell('recoveryAction'))
   return {
     uuid,
     name: textCell(cell('name')) ?? '',
-    pciBusId: busIdCell(cell('pciBusId')) ?? '',
+    pciBusId,
     driverVersion: textCell(cell('driverVersion'), 32) ?? '',
     index,
     utilization: percentCell(cell('utilization')),
@@ -94,6 +98,9 @@ function parseRow(text: string, query: Query): GpuReport | undefined {
     smClockMaxMhz: countCell(cell('smClockMax')),
     throttleReasons: maskCell(cell('throttleReasons')),
     eccUncorrected: bigCountCell(cell('eccUncorrected')),
+    eccCorrected: bigCountCell(cell('eccCorrected')),
+    remapPending: yesNoCell(cell('remapPending')),
+    performanceState: performanceCell(cell('performanceState')),
     migEnabled: switchCell(cell('migMode')),
     recoveryAction,
     migInstances: [],
@@ -101,8 +108,10 @@ function parseRow(text: string, query: Query): GpuReport | undefined {
   }
 }
 
-function judge(cells: readonly string[], recoveryAction: string | undefined): Pick<GpuReport, 'state' | 'stateReason'> {
-  if (cells.includes(NEEDS_RESET)) return { state: GpuState.GPU_STATE_FAILED, stateReason: 'the GPU requires a reset' }
+/** What a GPU's own words make of it, from a row or from the XML. */
+export function judge(cells: readonly string[], recoveryAction: string | undefined): Pick<GpuReport, 'state' | 'stateReason'> {
+  const fatal = fatalReason(cells)
+  if (fatal !== undefined) return { state: GpuState.GPU_STATE_FAILED, stateReason: fatal }
   if (recoveryAction !== undefined && recoveryAction !== 'None')
     return { state: GpuState.GPU_STATE_FAILED, stateReason: `recovery action: ${recoveryAction}` }
   return { state: GpuState.GPU_STATE_OK, stateReason: '' }

@@ -1,7 +1,8 @@
 /**
  * Decides which fields nvidia-smi is asked for. Cells are told apart by their position, because the printed header does not repeat the names asked for.
- * The product name comes last: some vendors' names hold commas. A driver refuses the whole query for one name that it does not know, so a refused
- * name is replaced by its older one, or left out.
+ * The product name comes last: some vendors' names hold commas. Before it comes the place on the bus, whose form is unlike any other cell's: a row
+ * whose cells have moved by a comma too many or too few does not have it there, and is no row. A driver refuses the whole query for one name that it
+ * does not know, so a refused name is replaced by its older one, or left out.
  */
 import type { Millis } from '../../core/units.ts'
 
@@ -9,7 +10,6 @@ import type { Millis } from '../../core/units.ts'
 const NAMES = {
   index: ['index'],
   uuid: ['uuid'],
-  pciBusId: ['pci.bus_id'],
   driverVersion: ['driver_version'],
   utilization: ['utilization.gpu'],
   memoryUtilization: ['utilization.memory'],
@@ -21,9 +21,13 @@ const NAMES = {
   smClock: ['clocks.current.sm', 'clocks.sm'],
   smClockMax: ['clocks.max.sm'],
   throttleReasons: ['clocks_event_reasons.active', 'clocks_throttle_reasons.active'],
+  eccCorrected: ['ecc.errors.corrected.volatile.total'],
   eccUncorrected: ['ecc.errors.uncorrected.volatile.total'],
+  remapPending: ['remapped_rows.pending'],
   migMode: ['mig.mode.current'],
   recoveryAction: ['gpu_recovery_action'],
+  performanceState: ['pstate'],
+  pciBusId: ['pci.bus_id', 'gpu_bus_id'],
   name: ['name'],
 } as const satisfies Record<string, readonly string[]>
 
@@ -33,7 +37,7 @@ export type Column = keyof typeof NAMES
 export type Query = readonly { readonly column: Column; readonly name: string }[]
 
 /** Without these a row cannot be told from noise. */
-const NEEDED: readonly Column[] = ['index', 'uuid']
+const NEEDED: readonly Column[] = ['index', 'uuid', 'pciBusId']
 
 export const FULL_QUERY: Query = (Object.keys(NAMES) as Column[]).map((column) => ({ column, name: NAMES[column][0] }))
 

@@ -2,10 +2,11 @@ import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { GpuDetails } from './read-details.ts'
 import { FRESH_WATCH, gpusOf, type SmiEvent, type SmiWatch, shouldEnd, shouldStart, stepWatch, telemetryOf } from './smi-watch.ts'
 
-const row = (index: number, utilization = '50'): string =>
-  `${index}, GPU-0000000${index}, 00000000:0${index}:00.0, 590.48.01, ${utilization}, 11, 81559, 19818, 59, 631.95, 700.00, 1980, 1980, 0x0000000000000000, 0, Disabled, None, NVIDIA H100 80GB HBM3`
+const row = (index: number, { utilization = '50', action = 'None' } = {}): string =>
+  `${index}, GPU-0000000${index}, 590.48.01, ${utilization}, 11, 81559, 19818, 59, 631.95, 700.00, 1980, 1980, 0x0000000000000000, 0, 0, No, Disabled, ${action}, P0, 00000000:0${index}:00.0, NVIDIA H100 80GB HBM3`
 const line = (text: string): SmiEvent => ({ kind: 'line', text })
 const rows = (...indexes: number[]): SmiEvent[] => indexes.map((index) => line(row(index)))
 const lost = (index: number): SmiEvent => line(`Unable to determine the device handle for GPU${index}: 0000:0${index}:00.0: GPU is lost.`)
@@ -141,4 +142,35 @@ test('more GPUs than a node may have are left out', () => {
     line(row(0).replace('0, GPU-00000000', `${index}, GPU-${String(index).padStart(8, '1')}`)),
   )
   expect(gpusOf(play(FRESH_WATCH, 0, started, ...many))).toHaveLength(limits.gpusPerNodeMax)
+})
+
+const details = (at: number, ...told: readonly [number, Partial<GpuDetails>][]): SmiEvent => ({
+  kind: 'details',
+  askedAt: millis(at),
+  details: new Map(told.map(([index, facts]) => [`GPU-0000000${index}`, { migInstances: [], ...facts }])),
+})
+const silentRow = (index: number): SmiEvent => line(row(index, { action: '[N/A]' }))
+
+test('a recovery action that only the XML tells fails its GPU, until the XML tells otherwise', () => {
+  const sick = play(FRESH_WATCH, 0, started, silentRow(0), silentRow(1), details(0, [1, { recoveryAction: 'Reset' }]))
+  expect(states(sick)).toEqual({ 'GPU-00000000': 'ok 0.5', 'GPU-00000001': 'failed 0.5 recovery action: Reset' })
+  let old = sick
+  for (let at = 0; at <= 2 * limits.smiDetailsAgeMax; at += 1_000) old = play(old, at, silentRow(0), silentRow(1), tick)
+  expect(states(old)['GPU-00000001']).toBe('failed 0.5 recovery action: Reset')
+  expect(states(play(old, 0, details(300_000, [1, { recoveryAction: 'None' }])))['GPU-00000001']).toBe('ok 0.5')
+})
+
+test('what the XML measured is dropped when it is too old', () => {
+  let watch = play(FRESH_WATCH, 0, started, silentRow(0), details(0, [0, { eccCorrected: 4n, recoveryAction: 'None' }]))
+  // The row knows the count as well, and is the younger one.
+  expect(gpusOf(watch)[0]?.eccCorrected).toBe(0n)
+  expect(gpusOf(watch)[0]?.recoveryAction).toBe('None')
+  for (let at = 0; at <= limits.smiDetailsAgeMax; at += 1_000) watch = play(watch, at, silentRow(0), tick)
+  expect(gpusOf(watch)[0]?.recoveryAction).toBeUndefined()
+})
+
+test('of a lost GPU the XML of before tells nothing', () => {
+  const watch = play(FRESH_WATCH, 0, started, ...rows(0, 1), details(0, [1, { remapPending: true }]), lost(1))
+  expect(gpusOf(watch)[1]?.remapPending).toBeUndefined()
+  expect(states(watch)['GPU-00000001']).toBe('failed - GPU is lost.')
 })

@@ -6,8 +6,10 @@ import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { type GpuReport, GpuTelemetry, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { EMPTY_TABLE, type GpuTable, withAllLost, withLost, withNewRun, withoutMeasurements, withRow } from './gpu-table.ts'
+import { agedDetails, joinDetails, type ToldDetails } from './join-details.ts'
 import { parseSmiLine, type RunFailure } from './parse-line.ts'
 import { FULL_QUERY, type Query, withoutField } from './query.ts'
+import type { Details } from './read-details.ts'
 
 type Run =
   /** None exists; one is due at `startAt`. */
@@ -28,6 +30,8 @@ export type SmiWatch = {
   readonly run: Run
   readonly telemetry: Telemetry
   readonly table: GpuTable
+  /** What the XML told last, by uuid. */
+  readonly details: ReadonlyMap<string, ToldDetails>
   readonly query: Query
   /** Runs in a row that told of no GPU. */
   readonly emptyRuns: number
@@ -39,12 +43,14 @@ export type SmiEvent =
   /** In words, for when no line explained the end. */
   | { readonly kind: 'exited'; readonly detail: string }
   | { readonly kind: 'not-found'; readonly program: string }
+  | { readonly kind: 'details'; readonly details: Details; readonly askedAt: Millis }
   | { readonly kind: 'tick' }
 
 export const FRESH_WATCH: SmiWatch = {
   run: { state: 'waiting', startAt: millis(0) },
   telemetry: { state: 'unknown' },
   table: EMPTY_TABLE,
+  details: new Map(),
   query: FULL_QUERY,
   emptyRuns: 0,
 }
@@ -62,8 +68,10 @@ export function stepWatch(watch: SmiWatch, event: SmiEvent, now: Millis): SmiWat
       return onExit(watch, event.detail, now)
     case 'not-found':
       return paused({ ...watch, telemetry: noGpu(watch, `${event.program} is not on this host`) }, now)
+    case 'details':
+      return { ...watch, details: new Map([...event.details].map(([uuid, facts]) => [uuid, { facts, at: event.askedAt }])) }
     case 'tick':
-      return onTick(watch, now)
+      return onTick(withAgedDetails(watch, now), now)
     default:
       return event satisfies never
   }
@@ -71,7 +79,20 @@ export function stepWatch(watch: SmiWatch, event: SmiEvent, now: Millis): SmiWat
 
 /** The GPUs as a report may tell of them now. */
 export const gpusOf = (watch: SmiWatch): readonly GpuReport[] =>
-  watch.telemetry.state === 'ok' ? [...watch.table.gpus.values()] : withoutMeasurements(watch.table)
+  watch.telemetry.state === 'ok' ? [...watch.table.gpus.values()].map((gpu) => joined(watch, gpu)) : withoutMeasurements(watch.table)
+
+/** Only a row is joined: of a lost GPU nothing is known but that. */
+function joined({ table, details }: SmiWatch, gpu: GpuReport): GpuReport {
+  const rowAt = table.rowAt.get(gpu.uuid)
+  const told = details.get(gpu.uuid)
+  return rowAt === undefined || told === undefined ? gpu : joinDetails(gpu, rowAt, told)
+}
+
+function withAgedDetails(watch: SmiWatch, now: Millis): SmiWatch {
+  const aged = [...watch.details].map(([uuid, told]) => [uuid, agedDetails(told, now)] as const)
+  if (aged.every(([uuid, told]) => told === watch.details.get(uuid))) return watch
+  return { ...watch, details: new Map(aged.flatMap(([uuid, told]) => (told === undefined ? [] : [[uuid, told]]))) }
+}
 
 export function telemetryOf(watch: SmiWatch): Pick<NodeReport, 'gpuTelemetry' | 'gpuTelemetryReason'> {
   switch (watch.telemetry.state) {
@@ -92,7 +113,7 @@ function onLine(watch: SmiWatch, text: string, now: Millis): SmiWatch {
   const line = parseSmiLine(text, watch.query)
   switch (line.kind) {
     case 'gpu':
-      return told({ ...watch, table: withRow(watch.table, line.gpu) }, now)
+      return told({ ...watch, table: withRow(watch.table, line.gpu, now) }, now)
     case 'lost':
       return told({ ...watch, table: withLost(watch.table, line.pciBusId, line.reason) }, now)
     case 'field-refused':

@@ -31,7 +31,7 @@ function run(
   vi.stubEnv('MILLRACE_NODE_BIN', process.execPath)
   let starts = 0
   let changes = 0
-  const runner = runNvidiaSmi({ program, clock, log, onChange: () => changes++, onStart: () => starts++ })
+  const runner = runNvidiaSmi({ program, clock, log, onChange: () => changes++, onStart: () => starts++, onAnswer: () => {} })
   onTestFinished(() => runner.close())
   return { runner, starts: () => starts, changes: () => changes }
 }

@@ -1,15 +1,23 @@
-/** Runs nvidia-smi as one child that keeps telling, feeds its lines to the watch, and starts and ends it as the watch says. */
+/**
+ * Runs nvidia-smi as one child that keeps telling, feeds its lines to the watch, and starts and ends it as the watch says. Beside it, now and then, a
+ * single question for what the lines do not tell.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
+import { detailsDue, NEVER_ASKED, statesOf } from '../gpu/details-schedule.ts'
 import { queryArguments } from '../gpu/query.ts'
 import { FRESH_WATCH, gpusOf, type SmiEvent, shouldEnd, shouldStart, stepWatch, telemetryOf } from '../gpu/smi-watch.ts'
 import type { Ports } from '../sample-loop.ts'
+import { askComputeApps, type ComputeApps } from './ask-compute-apps.ts'
+import { askDetails } from './ask-details.ts'
+import { smiAsker } from './ask-nvidia-smi.ts'
 import { splitLines } from './split-lines.ts'
 
 export type SmiRunner = {
   readonly gpus: Ports['gpus']
+  computeApps(): Promise<ComputeApps>
   close(): Promise<void>
 }
 
@@ -21,6 +29,8 @@ export type SmiRunnerOptions = {
   /** The telemetry as a whole, or a GPU, changed its state. */
   readonly onChange: () => void
   readonly onStart: () => void
+  /** A single question came to its end. */
+  readonly onAnswer: (question: 'details' | 'compute-apps', answered: boolean) => void
 }
 
 const STOP_PATIENCE_MS = 1_000
@@ -32,6 +42,10 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   let killed = false
   let closing = false
   let states = ''
+  let schedule = NEVER_ASKED
+  let asking = false
+  const rowsCome = (): boolean => watch.telemetry.state === 'ok' && watch.run.state === 'telling'
+  const asker = smiAsker({ program, mayAsk: rowsCome })
 
   const step = (event: SmiEvent): void => {
     const before = watch.telemetry
@@ -75,8 +89,20 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
     })
   }
 
+  const askForDetails = async (): Promise<void> => {
+    const askedAt = clock.now()
+    schedule = { askedAt, states: statesOf(watch.table.gpus.values()) }
+    asking = true
+    const answer = await askDetails(asker)
+    asking = false
+    options.onAnswer('details', answer.kind === 'details')
+    if (answer.kind === 'details') step({ kind: 'details', details: answer.details, askedAt })
+    else log.debug({ reason: answer.reason }, 'gpu-details.unknown')
+  }
+
   const turn = (): void => {
     step({ kind: 'tick' })
+    if (!asking && detailsDue(schedule, rowsCome(), statesOf(watch.table.gpus.values()), clock.now())) void askForDetails()
     if (child === undefined && shouldStart(watch, clock.now())) start()
     // One that hangs in the driver does not die of it, and then no other is started: it would hang too.
     if (child !== undefined && shouldEnd(watch) && !killed) {
@@ -88,9 +114,15 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   const timer = setInterval(turn, limits.samplePeriod)
   return {
     gpus: () => ({ gpus: gpusOf(watch), ...telemetryOf(watch) }),
+    async computeApps() {
+      const answer = await askComputeApps(asker)
+      options.onAnswer('compute-apps', answer.kind === 'apps')
+      return answer
+    },
     async close() {
       closing = true
       clearInterval(timer)
+      await asker.close()
       const last = child
       if (last === undefined) return
       await new Promise<void>((resolve) => {

@@ -18,7 +18,7 @@ export const limits = {
   continuationsMax: 8,
   headerTableSize: 4096,
   downstreamStreamsMax: 1_000,
-  /** Requests of one connection that begin in one turn of the event loop; then the other connections have their turn. */
+  /** Requests of one connection that begin, or are told of its loss, in one turn of the event loop; then the other connections have their turn. */
   streamsPerTurn: 64,
   /** Until an upstream's SETTINGS arrive. */
   upstreamStreamsAssumed: 100,

@@ -145,13 +145,15 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     this.output.goaway(this.#lastPeerStream, ERROR.NO_ERROR, 'shutdown')
   }
 
-  /** The socket is gone, or never came. */
-  lose(cause: LossCause): void {
+  /** The socket is gone, or never came. Tells so many streams; answers whether more are left, which are to be told in a later turn. */
+  lose(cause: LossCause, most: number = Number.POSITIVE_INFINITY): boolean {
     this.dead = true
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
+      if (most-- <= 0) return true
       this.close(stream)
       stream.sink?.onLost(stream, cause)
     }
+    return false
   }
 
   // ——— what streams ask for ———

@@ -39,10 +39,17 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 async function linked() {
   const socket = new StandInSocket()
   const server = new Side('server')
+  const closed: string[] = []
   const link = new SocketLink(
     socket as unknown as Socket,
     'server',
-    { ...server, onRequest: server.onRequest.bind(server), onBadRequest: () => {}, onCapacity: () => {}, onClosed: () => {} },
+    {
+      ...server,
+      onRequest: server.onRequest.bind(server),
+      onBadRequest: () => {},
+      onCapacity: () => {},
+      onClosed: (_, cause) => void closed.push(cause),
+    },
     new Flusher(),
     newShared(),
   )
@@ -70,7 +77,7 @@ async function linked() {
   stream.receiveWindow = WINDOW_MAX
   client.hold = true
   await settled()
-  return { socket, server, link, client, stream, settled, give }
+  return { socket, server, link, client, stream, closed, settled, give }
 }
 
 test('what waits behind a socket that was busy leaves whole, also when the socket then takes everything at once', async () => {
@@ -142,4 +149,22 @@ test('a connection that is lost while requests wait for their turn begins none o
   socket.destroy()
   while (link.behind) await turn()
   expect(server.requests.length - earlier).toBe(limits.streamsPerTurn)
+})
+
+test('the loss of a connection reaches its streams over several turns, each once, and the owner behind the last', async () => {
+  const { server, client, link, socket, closed, settled } = await linked()
+  for (let i = 0; i < 2 * limits.streamsPerTurn; i++) client.connection.open(REQUEST, false)
+  await settled()
+  const lost = (): number => server.heard.filter((word) => word.includes('lost')).length
+  const open = link.connection.streams.size
+  socket.destroy()
+  const told: number[] = []
+  while (closed.length === 0) {
+    await turn()
+    told.push(lost())
+  }
+  expect(open).toBeGreaterThan(2 * limits.streamsPerTurn)
+  expect(Math.max(...told.map((count, at) => count - (told[at - 1] ?? 0)))).toBe(limits.streamsPerTurn)
+  expect(lost()).toBe(open)
+  expect(closed).toEqual(['broken'])
 })

@@ -74,11 +74,14 @@ export class SocketLink implements ConnectionEvents {
     socket.on('error', (error: Error) => {
       this.#detail = error.message
     })
-    socket.on('close', () => {
-      const cause = this.#connected ? 'broken' : 'unreachable'
-      this.connection.lose(cause)
-      owner.onClosed(this, cause, this.#detail)
-    })
+    socket.on('close', this.#tellLost)
+  }
+
+  /** A thousand streams that end at once are a thousand answers, resets or retries: so many a turn, as when they begin. */
+  readonly #tellLost = (): void => {
+    const cause = this.#connected ? 'broken' : 'unreachable'
+    if (this.connection.lose(cause, limits.streamsPerTurn)) setImmediate(this.#tellLost)
+    else this.#owner.onClosed(this, cause, this.#detail)
   }
 
   get connected(): boolean {

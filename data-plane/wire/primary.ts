@@ -61,11 +61,13 @@ export class Primary implements SeatOwner {
     this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#hand(socket))
   }
 
-  /** Resolves with the address once workers run, know the picture, and the port is open. */
+  /** Resolves with the address once workers run and know the picture. The port is open before: who comes early waits, and need not come again. */
   async start(): Promise<string> {
     this.#look = setInterval(() => this.#lookAround(), LOOK_PERIOD_MS)
-    await Promise.all(Array.from({ length: this.#options.workers }, (_, place) => this.#spawn(place).ready))
-    await listenOrExplain(this.#server, this.#options.listen, 'data plane')
+    await Promise.all([
+      listenOrExplain(this.#server, this.#options.listen, 'data plane'),
+      ...Array.from({ length: this.#options.workers }, (_, place) => this.#spawn(place).ready),
+    ])
     const { port } = this.#server.address() as AddressInfo
     const { host } = splitHostPort(this.#options.listen)
     return `${host.includes(':') ? `[${host}]` : host}:${port}`

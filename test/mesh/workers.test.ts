@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import { tell, until } from '../tools/fleet.ts'
-import { connectGrpc } from '../tools/grpc-session.ts'
+import { freePorts } from '../tools/free-ports.ts'
+import { ask, connectGrpc, type GrpcSession } from '../tools/grpc-session.ts'
 import { Load } from '../tools/load.ts'
 import { playStreams } from '../tools/many-streams.ts'
 import { childrenOf, startProxy, staticSnapshot, type TestProxy } from '../tools/proxy.ts'
@@ -143,3 +144,22 @@ test('ten thousand endpoints come, change and go by the file while requests run,
 
 const turnOf = async (proxy: TestProxy, name: string): Promise<string> =>
   ((await proxy.metric('millrace_event_loop_turn_seconds', `process="${name}"`)) * 1_000).toFixed(1)
+
+test('who comes before a worker is ready waits for it, and is not refused', async () => {
+  const server = await sim()
+  const [port = 0] = await freePorts(1)
+  const starting = proxyFor([server], '--listen', `127.0.0.1:${port}`)
+  let session: GrpcSession | undefined
+  await until(
+    'the port is open',
+    async () => {
+      session = await connectGrpc(`127.0.0.1:${port}`).catch(() => undefined)
+      return session !== undefined
+    },
+    DEADLINE_MS,
+  )
+  const { status } = await ask(session as GrpcSession, MODEL_STREAM_INFER, tokenRequest({ tokens: 1 }))
+  session?.destroy()
+  expect(status).toBe(0)
+  await starting
+})

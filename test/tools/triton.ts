@@ -3,11 +3,11 @@
  * cannot be set up or does not start is a failure with the reason in its message, never a skipped test.
  */
 import { spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Child, lastLines, startChild } from '../../cli/child.ts'
 import { cacheFolder } from '../../cli/nats-server.ts'
+import { freePorts } from './free-ports.ts'
 
 export type TestTriton = {
   /** host:port of its gRPC service, as the proxy and tritonclient take it. */
@@ -102,20 +102,4 @@ function killAll(child: Child): void {
   } catch {
     // The group is gone already.
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => {
-    const address = server.address()
-    return address !== null && typeof address === 'object' ? address.port : 0
-  })
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -7,7 +7,13 @@ import { readConfig } from './config.ts'
 const agent = (...argv: string[]) => readConfig(['--node', 'gpu-a', ...argv])
 
 test('an agent without a server reports GPUs only', () => {
-  expect(agent()).toMatchObject({ node: 'gpu-a', zone: 'default', nats: '127.0.0.1:4222', nvidiaSmi: 'nvidia-smi', servers: [] })
+  expect(agent()).toMatchObject({
+    node: 'gpu-a',
+    zone: 'default',
+    bus: { servers: ['127.0.0.1:4222'], credsFile: undefined, tls: undefined },
+    nvidiaSmi: 'nvidia-smi',
+    servers: [],
+  })
 })
 
 const FLAGS_ONLY = {

@@ -1,6 +1,7 @@
 /** The settings of an agent. One server can be told by flags, several by `servers` in the --config file; without any it reports the host and its GPUs only. */
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { natsAccess, natsSettings } from '../core/edge/nats-settings.ts'
 import { flag, hostPort, logLevel, readSettings, type Setting, UsageError } from '../core/edge/settings.ts'
 import { isMeshName, isNodeId } from '../core/ids.ts'
 import { clashOf, type ServerSpec, specOf } from './discovery/server-spec.ts'
@@ -12,7 +13,7 @@ const name = (fallback: string, schema: z.ZodType<string>, about: string) => ({ 
 const settings = {
   node: { value: 'name', about: 'this host in the mesh (default: its host name)', schema: nodeId },
   zone: name('default', z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'wants letters, digits, ., _ and -'), 'where this host stands'),
-  nats: { value: 'host:port', about: 'the bus', schema: hostPort, fallback: '127.0.0.1:4222' },
+  ...natsSettings,
   mesh: name('default', z.string().refine(isMeshName, 'wants small letters, digits and -'), 'several meshes can share one bus'),
   metricsListen: { value: 'host:port', about: "the agent's own metrics and health", schema: hostPort, fallback: '127.0.0.1:7403' },
   nvidiaSmi: { value: 'path', about: 'the program that tells of the GPUs', schema: z.string().min(1), fallback: 'nvidia-smi' },
@@ -52,7 +53,7 @@ export function readConfig(argv: readonly string[]) {
   const node = read.node ?? hostname().split('.')[0] ?? ''
   if (!isNodeId(node)) throw new UsageError(`--node is needed: the host name "${hostname()}" has letters that a node id may not have`)
   const kernelLog = read.kernelLog ?? (read.simulated ? 'off' : 'auto')
-  return { ...read, node, kernelLog, servers: readServers(read) }
+  return { ...read, node, bus: natsAccess(read), kernelLog, servers: readServers(read) }
 }
 
 /** Each of these says something about the one server of the flags, and nothing without it. */

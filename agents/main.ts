@@ -8,7 +8,8 @@ import { announceReady } from '../core/edge/ready-line.ts'
 import { systemClock } from '../core/edge/system-clock.ts'
 import { endpointId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import { rollCall, telemetrySubject } from '../core/subjects.ts'
+import { fleetSpread } from '../core/spread.ts'
+import { nodeInbox, rollCall, telemetrySubject } from '../core/subjects.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { readConfig } from './config.ts'
@@ -57,14 +58,15 @@ export async function main(argv: readonly string[]): Promise<void> {
 
   let busUp = false
   const page = await serveMetrics(config.metricsListen, registry, () =>
-    busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats} is not connected` },
+    busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats.join(', ')} is not connected` },
   )
   life.onStop('metrics', () => page.close())
   const link = await connectNats({
-    servers: [config.nats],
-    name: `agent ${config.node}`,
+    access: config.bus,
+    self: { name: `agent ${config.node}`, inbox: nodeInbox(config.mesh, config.node) },
     log,
-    onWaiting: (detail) => log.warn({ detail }, 'nats.waiting'),
+    waitMax: limits.busWaitMax,
+    spread: () => fleetSpread(undefined),
   })
   life.onStop('nats', () => link.close())
   busUp = true

@@ -19,7 +19,8 @@ const readAdminSettings = (argv: readonly string[]) =>
       name: 'admin <nodes|weights|drain NODE|undrain NODE>',
       about:
         'Asks a control plane, or tells it an intent.\n\n  nodes         every node with its endpoints and GPUs\n  weights       the weights that proxies route by, with their factors\n' +
-        '  drain NODE    no new request goes to the node, running streams finish; lasts until undrain\n  undrain NODE  lifts it',
+        '  drain NODE    no new request goes to the node, running streams finish; lasts until undrain\n  undrain NODE  lifts it\n' +
+        '  nats-config   writes keys and permissions for the bus; nats-config --help says more',
       example: 'millrace admin drain gpu-a --reason "new driver"',
       settings: {
         to: { value: 'host:port', about: 'the control plane', schema: hostPort, fallback: '127.0.0.1:7401' },
@@ -33,7 +34,14 @@ const readAdminSettings = (argv: readonly string[]) =>
 
 type AdminSettings = ReturnType<typeof readAdminSettings>
 
+/** Actions with flags of their own. */
+const APART: Readonly<Record<string, () => Promise<{ main(argv: readonly string[]): Promise<void> }>>> = {
+  'nats-config': () => import('./nats-config.ts'),
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
+  const apart = APART[argv[0] ?? '']
+  if (apart !== undefined) return (await apart()).main(argv.slice(1))
   const { words, flags } = splitWords(argv)
   const settings = readAdminSettings(flags)
   const { action, node } = parseAction(words)

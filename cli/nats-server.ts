@@ -82,10 +82,14 @@ const succeeds = (command: string, argv: readonly string[], env: NodeJS.ProcessE
 
 export type NatsServer = { readonly host: string; readonly port: number; readonly child: Child }
 
-/** A nats-server with JetStream on loopback that answers; without a port the server takes a free one itself, so nothing can take it in between. */
-export async function startNatsServer(program: string, storeDir: string, port?: number): Promise<NatsServer> {
+/**
+ * A nats-server with JetStream on loopback that answers; a `config` file says itself where it stores. Without a port the server takes a free one, so
+ * nothing can take it in between.
+ */
+export async function startNatsServer(program: string, storeDir: string, port?: number, config?: string): Promise<NatsServer> {
+  const argv = ['-a', '127.0.0.1', '-p', String(port ?? -1), ...(config === undefined ? ['-js', '-sd', storeDir] : ['-c', config])]
   for (let attempt = 1; ; attempt++) {
-    const child = await startChild('nats-server', program, ['-a', '127.0.0.1', '-p', String(port ?? -1), '-js', '-sd', storeDir])
+    const child = await startChild('nats-server', program, argv)
     try {
       await child.waitForLine(/Server is ready/, START_DEADLINE_MS)
       const line = await child.waitForLine(/Listening for client connections on /, START_DEADLINE_MS)

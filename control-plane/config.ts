@@ -1,12 +1,13 @@
 /** The settings of a control plane. */
 import { z } from 'zod'
+import { natsAccess, natsSettings } from '../core/edge/nats-settings.ts'
 import { hostPort, logLevel, readSettings, type Setting } from '../core/edge/settings.ts'
 import { isMeshName } from '../core/ids.ts'
 
 const settings = {
   listen: { value: 'host:port', about: 'gRPC for proxies and operators; loopback only', schema: hostPort, fallback: '127.0.0.1:7401' },
   metricsListen: { value: 'host:port', about: 'metrics and health over HTTP', schema: hostPort, fallback: '127.0.0.1:7402' },
-  nats: { value: 'host:port', about: 'the bus, with JetStream', schema: hostPort, fallback: '127.0.0.1:4222' },
+  ...natsSettings,
   mesh: {
     value: 'name',
     about: 'several meshes can share one bus',
@@ -16,8 +17,8 @@ const settings = {
   logLevel: { value: 'level', about: 'trace, debug, info, warn, error or silent', schema: logLevel, fallback: 'info' },
 } as const satisfies Record<string, Setting<unknown>>
 
-export const readConfig = (argv: readonly string[]) =>
-  readSettings(
+export function readConfig(argv: readonly string[]) {
+  const read = readSettings(
     {
       name: 'control-plane',
       about: 'Folds what agents report into one picture of the fleet and pushes states and weights to proxies.',
@@ -26,5 +27,7 @@ export const readConfig = (argv: readonly string[]) =>
     },
     argv,
   )
+  return { ...read, bus: natsAccess(read) }
+}
 
 export type Config = ReturnType<typeof readConfig>

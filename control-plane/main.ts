@@ -7,7 +7,9 @@ import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
 import { UsageError } from '../core/edge/settings.ts'
 import { systemClock } from '../core/edge/system-clock.ts'
-import { allTelemetry, rollCall } from '../core/subjects.ts'
+import { limits } from '../core/limits.ts'
+import { allTelemetry, controlPlaneInbox, rollCall } from '../core/subjects.ts'
+import { millis } from '../core/units.ts'
 import { type Config, readConfig } from './config.ts'
 import { AdminServer } from './wire/admin-server.ts'
 import { controlMetrics } from './wire/control-metrics.ts'
@@ -62,15 +64,13 @@ async function followBus(
   intake: TelemetryIntake,
   intents: IntentStore,
 ): Promise<void> {
-  let waited = 0
   try {
     const link = await connectNats({
-      servers: [config.nats],
-      name: 'millrace control-plane',
+      access: config.bus,
+      self: { name: 'millrace control-plane', inbox: controlPlaneInbox(config.mesh) },
       log,
-      onWaiting: (detail) => {
-        if (waited++ % 10 === 0) log.warn({ detail }, 'nats.waiting')
-      },
+      waitMax: limits.busWaitMaxControlPlane,
+      spread: () => millis(0),
     })
     life.onStop('nats', () => link.close())
     life.onStop('intents', () => intents.close())

@@ -201,6 +201,27 @@ export const limits = {
   /** A server whose models each have a page of their own is asked for so many of them at most, and its load is unknown above. */
   loadPagesMax: 16,
 
+  // The bus
+  /** The first span of which a random part passes before NATS is dialled again; each attempt in vain doubles it. */
+  busWaitFirst: seconds(1),
+  busWaitMax: seconds(5),
+  /** A control plane is one of few, and everybody's ear. */
+  busWaitMaxControlPlane: seconds(1),
+  busDialTimeout: seconds(5),
+  /** Bytes that NATS has not confirmed: above the first it is asked, above the second nothing more is handed over. */
+  busUnconfirmedAsk: kib(64),
+  busUnconfirmedMax: kib(512),
+  /** A process that stood still for so long may have lost its connection because it did not read. */
+  busStallMin: seconds(1),
+  /** The same complaint about NATS is logged once in this time. */
+  busComplaintPeriod: seconds(10),
+  /** Nodes that answer a roll call, or come back after a restart of NATS, in one second; and how many are assumed when nobody has said. */
+  fleetTurnsPerSecond: 2_000,
+  fleetAssumed: 1_000,
+  fleetSpreadMax: seconds(5),
+  /** How often control planes tell agents how many they are. */
+  fleetSizePeriod: seconds(30),
+
   // Control plane
   /** In missed reports. */
   staleAfterMissed: 3,
@@ -261,6 +282,9 @@ assert(limits.smiDetailsAgeMax >= 3 * limits.smiDetailsPeriod, 'one question wit
 assert(limits.smiAskMax < limits.smiDetailsPeriod, 'a question has its answer or its end before the next is due')
 assert(limits.lastResortAfterMissed > limits.staleAfterMissed, 'an endpoint is stale before it is the last resort')
 assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane has had time to hear a full report of every node')
+assert(limits.settleAfter > limits.fleetSpreadMax + limits.busWaitMax, 'a settled control plane has heard the answers to its roll call')
+assert(limits.busWaitMax <= limits.linkReturnGrace, 'after a restart of NATS every agent has dialled again before its silence counts')
+assert(limits.busUnconfirmedMax >= limits.busUnconfirmedAsk + limits.reportBytesMax, 'NATS is asked before nothing more is handed over')
 assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')
 assert(limits.workerSilenceMax >= 5 * limits.workerHeartbeat, 'a worker that is late once does not hang')
 assert(limits.unreadOutputMax >= limits.socketBacklogMax + 2 * limits.slabSize, 'a backlog of DATA alone never ends a connection')

@@ -6,7 +6,7 @@ import { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
 export type PublishCounts = {
   readonly published: (kind: 'full' | 'delta') => void
-  readonly dropped: (reason: 'link-down' | 'too-large') => void
+  readonly dropped: (reason: 'link-down' | 'link-slow' | 'too-large') => void
 }
 
 export function reportPublisher(link: NatsLink, subject: string, log: Logger, count: PublishCounts): (report: NodeReport) => boolean {
@@ -17,9 +17,9 @@ export function reportPublisher(link: NatsLink, subject: string, log: Logger, co
       log.warn({ bytes: message.length, bytesMax: limits.reportBytesMax }, 'report.too-large')
       return false
     }
-    const handedOver = link.publish(subject, message)
-    if (handedOver) count.published(report.full ? 'full' : 'delta')
-    else count.dropped('link-down')
-    return handedOver
+    const handed = link.publish(subject, message)
+    if (handed === 'handed-over') count.published(report.full ? 'full' : 'delta')
+    else count.dropped(handed)
+    return handed === 'handed-over'
   }
 }

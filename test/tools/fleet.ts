@@ -19,6 +19,16 @@ export type FleetOptions = {
   readonly storeDir?: string
   /** More flags of the first proxy. */
   readonly proxy?: readonly string[]
+  readonly bus?: FleetBus
+}
+
+/** NATS with keys and TLS. */
+export type FleetBus = {
+  /** Of nats-server. */
+  readonly config: string
+  readonly controlPlane: readonly string[]
+  /** The flags with which a node's agent comes in. */
+  readonly agent: (node: string) => readonly string[]
 }
 
 export type FleetProxy = {
@@ -60,12 +70,12 @@ export class FleetNode {
     return this.#server
   }
 
-  async startAgent(nats: string, slots: number): Promise<void> {
+  async startAgent(nats: string, slots: number, more: readonly string[] = []): Promise<void> {
     const { listen = '', http = '' } = this.#server.fields
     const about = ['--server-name', 'sim', '--server-grpc', listen, '--server-http', http, '--server-metrics', `http://${http}/metrics`]
     const self = ['--node', this.name, '--zone', 'z1', '--nats', nats, '--metrics-listen', FREE, '--simulated', ...QUIET]
     const env = { MILLRACE_SIM_CAPTURE: 'h100', MILLRACE_SIM_GPU_SEED: this.name, MILLRACE_NODE_BIN: process.execPath }
-    this.agent = await spawnPart('agent', [...self, ...about, '--nvidia-smi', NVIDIA_SMI, '--capacity', String(slots)], { env })
+    this.agent = await spawnPart('agent', [...self, ...about, '--nvidia-smi', NVIDIA_SMI, '--capacity', String(slots), ...more], { env })
   }
 
   /** On the ports that it had. */
@@ -94,7 +104,9 @@ export class Fleet {
   #controlPlane: Part | undefined
 
   static async start(options: FleetOptions = {}): Promise<Fleet> {
-    const fleet = new Fleet(options, await startNats(options.storeDir === undefined ? {} : { storeDir: options.storeDir }))
+    const { storeDir, bus } = options
+    const nats = { ...(storeDir === undefined ? {} : { storeDir }), ...(bus === undefined ? {} : { config: bus.config }) }
+    const fleet = new Fleet(options, await startNats(nats))
     try {
       await fleet.#start()
       return fleet
@@ -107,6 +119,11 @@ export class Fleet {
   private constructor(options: FleetOptions, nats: TestNats) {
     this.#options = options
     this.#nats = nats
+  }
+
+  get controlPlane(): Part {
+    if (this.#controlPlane === undefined) throw new Error('the fleet has no control plane yet')
+    return this.#controlPlane
   }
 
   get proxy(): FleetProxy {
@@ -179,7 +196,7 @@ export class Fleet {
   }
 
   async #start(): Promise<void> {
-    const { nodes = 3, slots = 4, prefillMs = 5, tokenMs = 1, proxy = [] } = this.#options
+    const { nodes = 3, slots = 4, prefillMs = 5, tokenMs = 1, proxy = [], bus } = this.#options
     const server = ['--slots', String(slots), '--prefill-ms', String(prefillMs), '--token-ms', String(tokenMs), ...QUIET]
     const names = Array.from({ length: nodes }, (_, at) => `sim-${at + 1}`)
     const started = Promise.all(
@@ -187,13 +204,22 @@ export class Fleet {
     )
     await Promise.all([started, this.#startControlPlane(FREE)])
     this.nodes.sort((a, b) => a.name.localeCompare(b.name))
-    await Promise.all(this.nodes.map((node) => node.startAgent(this.#nats.url, slots)))
+    await Promise.all(this.nodes.map((node) => node.startAgent(this.#nats.url, slots, bus?.agent(node.name))))
     const first = await this.startProxy(...proxy)
     await this.#whenAllServe(first)
   }
 
   async #startControlPlane(listen: string): Promise<void> {
-    const argv = ['--listen', listen, '--metrics-listen', FREE, '--nats', this.#nats.url, ...QUIET]
+    const argv = [
+      '--listen',
+      listen,
+      '--metrics-listen',
+      FREE,
+      '--nats',
+      this.#nats.url,
+      ...QUIET,
+      ...(this.#options.bus?.controlPlane ?? []),
+    ]
     this.#controlPlane = await onSamePort(() => spawnPart('control-plane', argv))
   }
 

@@ -14,12 +14,16 @@ export type TestNats = {
   stop(): Promise<void>
   /** SIGKILL; the store stays, for a restart with the same `storeDir` and `port`. */
   kill(): void
+  /** It reads its configuration anew. */
+  reload(): void
 }
 
-export async function startNats(options: { readonly storeDir?: string; readonly port?: number } = {}): Promise<TestNats> {
+export type NatsOptions = { readonly storeDir?: string; readonly port?: number /** A configuration file. */; readonly config?: string }
+
+export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   const program = await findNatsServer((line) => process.stderr.write(`${line}\n`))
   const storeDir = options.storeDir ?? mkdtempSync(join(tmpdir(), 'millrace-nats-'))
-  const { host, port, child } = await startNatsServer(program, storeDir, options.port)
+  const { host, port, child } = await startNatsServer(program, storeDir, options.port, options.config)
   return {
     url: `${host}:${port}`,
     host,
@@ -30,5 +34,6 @@ export async function startNats(options: { readonly storeDir?: string; readonly 
       if (options.storeDir === undefined) rmSync(storeDir, { recursive: true, force: true })
     },
     kill: () => child.kill(),
+    reload: () => void process.kill(child.pid, 'SIGHUP'),
   }
 }

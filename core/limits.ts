@@ -158,6 +158,8 @@ export const limits = {
   endpointsPerNodeMax: 64,
   probeTimeout: seconds(1),
   smiSilenceMax: seconds(5),
+  /** While no row is older, nvidia-smi may be asked something else. */
+  smiFreshMax: seconds(3),
   /** Without persistence mode the driver wakes every GPU first, and nvidia-smi takes seconds a GPU before its first line. */
   smiStartMax: seconds(60),
   smiRestartFirst: seconds(1),
@@ -278,6 +280,8 @@ assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a r
 assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
 assert(limits.kernelLogPoll < limits.samplePeriod, 'a fault in the log of the kernel is known before the next sample')
 assert(limits.loadAgeMax > limits.probeTimeout + limits.samplePeriod, 'one slow page does not make a load unknown')
+assert(limits.smiFreshMax < limits.smiSilenceMax, 'what seems to hang is asked nothing before it is called hanging')
+assert(limits.smiFreshMax > limits.smiRestartFirst, 'a run that ends after each block does not count as one that hangs')
 assert(limits.smiDetailsAgeMax >= 3 * limits.smiDetailsPeriod, 'one question without an answer makes nothing unknown')
 assert(limits.smiAskMax < limits.smiDetailsPeriod, 'a question has its answer or its end before the next is due')
 assert(limits.lastResortAfterMissed > limits.staleAfterMissed, 'an endpoint is stale before it is the last resort')

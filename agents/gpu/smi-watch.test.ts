@@ -3,7 +3,7 @@ import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { GpuDetails } from './read-details.ts'
-import { FRESH_WATCH, gpusOf, type SmiEvent, type SmiWatch, shouldEnd, shouldStart, stepWatch, telemetryOf } from './smi-watch.ts'
+import { FRESH_WATCH, gpusOf, rowsCome, type SmiEvent, type SmiWatch, shouldEnd, shouldStart, stepWatch, telemetryOf } from './smi-watch.ts'
 
 const row = (index: number, { utilization = '50', action = 'None' } = {}): string =>
   `${index}, GPU-0000000${index}, 590.48.01, ${utilization}, 11, 81559, 19818, 59, 631.95, 700.00, 1980, 1980, 0x0000000000000000, 0, 0, No, Disabled, ${action}, P0, 00000000:0${index}:00.0, NVIDIA H100 80GB HBM3`
@@ -173,4 +173,13 @@ test('of a lost GPU the XML of before tells nothing', () => {
   const watch = play(FRESH_WATCH, 0, started, ...rows(0, 1), details(0, [1, { remapPending: true }]), lost(1))
   expect(gpusOf(watch)[1]?.remapPending).toBeUndefined()
   expect(states(watch)['GPU-00000001']).toBe('failed - GPU is lost.')
+})
+
+test('others may ask the driver only while rows come', () => {
+  const telling = play(FRESH_WATCH, 0, started, ...rows(0))
+  const at = (watch: SmiWatch, now: number): boolean => rowsCome(watch, millis(now))
+  expect([at(FRESH_WATCH, 0), at(play(FRESH_WATCH, 0, started), 0), at(telling, 0)]).toEqual([false, false, true])
+  expect([at(telling, limits.smiFreshMax - 1), at(telling, limits.smiFreshMax)]).toEqual([true, false])
+  expect(at(play(telling, 0, exited, started), 0)).toBe(true)
+  expect(at(play(telling, limits.smiSilenceMax, tick), limits.smiSilenceMax)).toBe(false)
 })

@@ -77,6 +77,10 @@ export function stepWatch(watch: SmiWatch, event: SmiEvent, now: Millis): SmiWat
   }
 }
 
+/** Somebody else may ask the driver too: it answers, as far as can be told. */
+export const rowsCome = ({ run, telemetry }: SmiWatch, now: Millis): boolean =>
+  run.state !== 'ending' && telemetry.state === 'ok' && now - telemetry.lastRowAt < limits.smiFreshMax
+
 /** The GPUs as a report may tell of them now. */
 export const gpusOf = (watch: SmiWatch): readonly GpuReport[] =>
   watch.telemetry.state === 'ok' ? [...watch.table.gpus.values()].map((gpu) => joined(watch, gpu)) : withoutMeasurements(watch.table)

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { runNvidiaSmi, type SmiRunner } from './run-nvidia-smi.ts'
+import { runNvidiaSmi } from './run-nvidia-smi.ts'
 
 const SIMULATED = fileURLToPath(new URL('../../sim/nvidia-smi/nvidia-smi', import.meta.url))
 const log = createLog('test', 'silent')
@@ -23,17 +23,22 @@ afterEach(() => {
   skew = 0
 })
 
-function run(
-  program: string,
-  capture = 'h100',
-): { readonly runner: SmiRunner; readonly starts: () => number; readonly changes: () => number } {
+function run(program: string, capture = 'h100') {
   vi.stubEnv('MILLRACE_SIM_CAPTURE', capture)
   vi.stubEnv('MILLRACE_NODE_BIN', process.execPath)
   let starts = 0
   let changes = 0
-  const runner = runNvidiaSmi({ program, clock, log, onChange: () => changes++, onStart: () => starts++, onAnswer: () => {} })
+  const answers: string[] = []
+  const runner = runNvidiaSmi({
+    program,
+    clock,
+    log,
+    onChange: () => changes++,
+    onStart: () => starts++,
+    onAnswer: (question, answered) => answers.push(`${question} ${answered}`),
+  })
   onTestFinished(() => runner.close())
-  return { runner, starts: () => starts, changes: () => changes }
+  return { runner, starts: () => starts, changes: () => changes, answers }
 }
 
 /** A program of a few shell lines, for what the simulated one cannot do. */
@@ -96,4 +101,46 @@ test('one that hangs and ignores a request to end is stopped all the same, and n
   skew += limits.smiRestartFirst
   await vi.waitFor(() => expect(runner.gpus().gpuTelemetry).toBe(GpuTelemetry.GPU_TELEMETRY_OK), soon)
   expect(starts()).toBe(2)
+})
+
+test('what the rows do not tell is asked for as soon as they come: slices of a GPU, with their names and memory', async () => {
+  const { runner, answers } = run(SIMULATED, 'h100-mig')
+  await vi.waitFor(() => expect(runner.gpus().gpus[0]?.migInstances).toHaveLength(4), soon)
+  expect(runner.gpus().gpus[0]).toMatchObject({ utilization: undefined, migEnabled: true, eccCorrected: 0n, performanceState: 'P0' })
+  expect(runner.gpus().gpus[0]?.migInstances[0]).toEqual({
+    uuid: expect.stringMatching(/^MIG-[0-9a-f-]{36}$/),
+    index: 0,
+    gpuInstanceId: 2,
+    computeInstanceId: 0,
+    memoryTotalBytes: 40_448n * 1_048_576n,
+    memoryUsedBytes: 11_091n * 1_048_576n,
+  })
+  expect(answers).toEqual(['details true'])
+})
+
+test('a recovery action of a driver that tells it in XML only fails its GPU', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-scene-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'scene')
+  writeFileSync(file, 'old-driver-reset')
+  utimesSync(file, 1_000, 1_000)
+  vi.stubEnv('MILLRACE_SIM_SCENE_FILE', file)
+  const { runner } = run(SIMULATED)
+  await vi.waitFor(() => expect(runner.gpus().gpus[1]?.stateReason).toBe('recovery action: Reset'), soon)
+  expect(runner.gpus().gpus.map(({ state }) => state === GpuState.GPU_STATE_OK)).toEqual([true, false, ...Array(6).fill(true)])
+})
+
+test('a run that ends with a code after each block of rows loses none of them', async () => {
+  const { runner, starts } = run(SIMULATED, 'corrupt-inforom')
+  await vi.waitFor(() => expect(starts()).toBeGreaterThan(1), soon)
+  await vi.waitFor(() => expect(runner.gpus().gpus).toHaveLength(8), soon)
+  expect(runner.gpus().gpuTelemetry).toBe(GpuTelemetry.GPU_TELEMETRY_OK)
+})
+
+test('who computes on a GPU can be asked while the rows go on', async () => {
+  const { runner, answers } = run(SIMULATED)
+  await vi.waitFor(async () => expect(await runner.computeApps()).toMatchObject({ kind: 'apps', apps: [{ pid: 11_327 }, {}, {}] }), soon)
+  const asked = await runner.computeApps()
+  expect(asked.kind === 'apps' && asked.apps[0]?.gpuUuid).toBe(runner.gpus().gpus[0]?.uuid)
+  expect(answers).toContain('compute-apps true')
 })

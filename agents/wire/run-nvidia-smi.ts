@@ -8,7 +8,7 @@ import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
 import { detailsDue, NEVER_ASKED, statesOf } from '../gpu/details-schedule.ts'
 import { queryArguments } from '../gpu/query.ts'
-import { FRESH_WATCH, gpusOf, type SmiEvent, shouldEnd, shouldStart, stepWatch, telemetryOf } from '../gpu/smi-watch.ts'
+import { FRESH_WATCH, gpusOf, rowsCome, type SmiEvent, shouldEnd, shouldStart, stepWatch, telemetryOf } from '../gpu/smi-watch.ts'
 import type { Ports } from '../sample-loop.ts'
 import { askComputeApps, type ComputeApps } from './ask-compute-apps.ts'
 import { askDetails } from './ask-details.ts'
@@ -44,8 +44,8 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   let states = ''
   let schedule = NEVER_ASKED
   let asking = false
-  const rowsCome = (): boolean => watch.telemetry.state === 'ok' && watch.run.state === 'telling'
-  const asker = smiAsker({ program, mayAsk: rowsCome })
+  const mayAsk = (): boolean => rowsCome(watch, clock.now())
+  const asker = smiAsker({ program, mayAsk })
 
   const step = (event: SmiEvent): void => {
     const before = watch.telemetry
@@ -102,7 +102,7 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
 
   const turn = (): void => {
     step({ kind: 'tick' })
-    if (!asking && detailsDue(schedule, rowsCome(), statesOf(watch.table.gpus.values()), clock.now())) void askForDetails()
+    if (!asking && detailsDue(schedule, mayAsk(), statesOf(watch.table.gpus.values()), clock.now())) void askForDetails()
     if (child === undefined && shouldStart(watch, clock.now())) start()
     // One that hangs in the driver does not die of it, and then no other is started: it would hang too.
     if (child !== undefined && shouldEnd(watch) && !killed) {

@@ -1,14 +1,29 @@
 /** The captures that the simulated nvidia-smi can replay: GPUs as rows by column name, cells with their units as the real program prints them. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 
 /** A row's cells by query name. */
 export type SimGpu = Readonly<Record<string, string>>
+
+/** A slice of the first GPU; its cells as the XML prints them. */
+export type SimInstance = {
+  readonly uuid: string
+  readonly index: string
+  readonly gpuInstance: string
+  readonly computeInstance: string
+  readonly total: string
+  readonly used: string
+}
+
+/** Computes on the GPU of that index. */
+export type SimApp = { readonly gpu: number; readonly pid: string; readonly name: string; readonly memory: string }
 
 export type SimHost = {
   /** By query name, as a header line shows it: `memory.total [MiB]`. */
   readonly titles: Readonly<Record<string, string>>
   readonly gpus: readonly SimGpu[]
+  readonly instances: readonly SimInstance[]
+  readonly apps: readonly SimApp[]
 }
 
 /** From the sources and from dist/ alike: the package carries the captures once, at their place in the source tree. */
@@ -59,9 +74,33 @@ export function readCapture(name: CaptureName, seed: string): SimHost {
   const gpus = rows.map((row, index): SimGpu => {
     const cells = row.split(', ')
     const gpu = Object.fromEntries(columns.map((column, at) => [column, withUnit(cells[at] ?? '', titles[column] ?? '')]))
-    return { driver_version: '565.57.01', ...gpu, index: String(index), uuid: syntheticUuid(seed, index) }
+    return { driver_version: '565.57.01', ...gpu, index: String(index), uuid: syntheticUuid('GPU', `${seed}/${index}`) }
   })
-  return { titles, gpus }
+  return { titles, gpus, instances: instancesOf(name, seed), apps: appsOf(name) }
+}
+
+/** `MiB` may stand behind the memory; the name holds no comma. */
+export function readApps(rows: readonly string[], gpuOf: (cell: string) => number): SimApp[] {
+  return rows.map((row) => {
+    const [gpu = '', pid = '', name = '', memory = ''] = row.split(',').map((cell) => cell.trim())
+    return { gpu: gpuOf(gpu), pid, name, memory: /^\d+$/.test(memory) ? `${memory} MiB` : memory }
+  })
+}
+
+function instancesOf(name: CaptureName, seed: string): SimInstance[] {
+  if (!name.startsWith('h100-mig')) return []
+  return lines('h100-mig-load-instances.csv')
+    .slice(1)
+    .map((row) => {
+      const [index = '', gpuInstance = '', computeInstance = '', total = '', used = ''] = row.split(', ')
+      return { uuid: syntheticUuid('MIG', `${seed}/0/${index}`), index, gpuInstance, computeInstance, total, used }
+    })
+}
+
+/** A capture of one GPU: whatever computes, computes there. */
+function appsOf(name: CaptureName): SimApp[] {
+  const file = FILES[name].replace('.csv', '-apps.csv')
+  return existsSync(new URL(file, folder)) ? readApps(lines(file).slice(1), () => 0) : []
 }
 
 const lines = (file: string): string[] =>
@@ -78,7 +117,7 @@ function withUnit(cell: string, title: string): string {
   return unit === undefined || !/^[\d.]+$/.test(cell) ? cell : `${cell} ${unit}`
 }
 
-function syntheticUuid(seed: string, index: number): string {
-  const hex = createHash('sha256').update(`${seed}/${index}`).digest('hex')
-  return `GPU-${[hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')}`
+function syntheticUuid(kind: 'GPU' | 'MIG', seed: string): string {
+  const hex = createHash('sha256').update(seed).digest('hex')
+  return `${kind}-${[hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')}`
 }

@@ -58,7 +58,7 @@ function section(text: string, half: 'capabilities' | 'idle' | 'load', command: 
   const rest = lines.slice(at + 3)
   return rest.slice(
     0,
-    rest.findIndex((line) => line === '' || line.startsWith('####')),
+    rest.findIndex((line, i) => line.startsWith('####') || (line === '' && rest[i + 1] === '')),
   )
 }
 
@@ -70,6 +70,19 @@ function cutColumns(lines: readonly string[], columns: readonly string[]): strin
   const places = columns.map((column) => header?.findIndex((title) => title.replace(/ \[.*/, '') === column) ?? -1)
   if (places.includes(-1)) throw new Error(`no column ${columns[places.indexOf(-1)]}`)
   return `${[header ?? [], ...rows].map((cells) => places.map((at) => cells[at]).join(', ')).join('\n')}\n`
+}
+
+const INSTANCE = ['Index', 'GPU Instance ID', 'Compute Instance ID', 'Total', 'Used']
+
+/** A block of the -q text per instance; of its two memories the first is the card's. */
+function cutInstances(lines: readonly string[]): string {
+  const blocks = lines
+    .join('\n')
+    .split(/ MIG Device\n/)
+    .slice(1)
+  const cell = (block: string, title: string): string => new RegExp(`^ +${title} +: (.*)$`, 'm').exec(block)?.[1] ?? ''
+  const rows = blocks.map((block) => INSTANCE.map((title) => cell(block, title)).join(', '))
+  return `${['index, gpu_instance_id, compute_instance_id, memory.total [MiB], memory.used [MiB]', ...rows].join('\n')}\n`
 }
 
 const withoutHome = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/(, )(?:\/root\/|C:\\Users\\)\S*[\\/]/, '$1'))
@@ -87,11 +100,12 @@ for (const file of readdirSync(join(from, 'captures')).filter((name) => name.inc
     const name = SIM[`${machine}__${half}`]
     const csv = cutColumns(section(text, half, '--query-gpu='), COLUMNS)
     writeFileSync(name === undefined ? join(out, `${machine}__${half}.csv`) : join(sim, `${name}.csv`), csv)
-    writeFileSync(
-      join(out, `${machine}__${half}__apps.csv`),
-      cutColumns(withoutHome(section(text, half, '--query-compute-apps=')), APP_COLUMNS),
-    )
+    const apps = cutColumns(withoutHome(section(text, half, '--query-compute-apps=')), APP_COLUMNS)
+    writeFileSync(name === undefined ? join(out, `${machine}__${half}__apps.csv`) : join(sim, `${name}-apps.csv`), apps)
   }
+  const migs = SIM[`${machine}__load`]
+  if (migs !== undefined && machine.includes('mig'))
+    writeFileSync(join(sim, `${migs}-instances.csv`), cutInstances(section(text, 'load', '-q')))
   if (machine.includes('mig')) writeFileSync(join(out, `${machine}__list.txt`), `${section(text, 'capabilities', '-L').join('\n')}\n`)
 }
 for (const file of readdirSync(join(from, 'xml'))) writeFileSync(join(out, file), cutXml(readFileSync(join(from, 'xml', file), 'utf8')))

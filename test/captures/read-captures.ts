@@ -22,12 +22,12 @@ const filesOf = (folder: string, ending: string): (readonly [string, string])[] 
 /** Name and lines: each host's rows as the agent's query brings them. A column that a capture lacks is one that its driver has no value for. */
 export const rowCaptures = (): (readonly [string, readonly string[]])[] =>
   [...filesOf(SIM, '.csv'), ...filesOf(OWN, '.csv')]
-    .filter(([name]) => !name.endsWith('__apps'))
+    .filter(([name]) => !/(apps|instances)$/.test(name))
     .map(([name, text]) => [name, asked(name, text)])
 
 export const xmlCaptures = () => filesOf(OWN, '.xml')
 export const listCaptures = () => filesOf(OWN, '__list.txt')
-export const appCaptures = () => filesOf(OWN, '__apps.csv')
+export const appCaptures = () => [...filesOf(SIM, '-apps.csv'), ...filesOf(OWN, '__apps.csv')]
 
 function asked(name: string, text: string): string[] {
   const lines = (name.endsWith('nounits') ? `${BARE_COLUMNS}\n${text}` : text).trim().split('\n')

@@ -22,6 +22,8 @@ export const REFUSALS = {
   /** As many calls to the proxy's own services as one worker holds. */
   'own-calls-full': { grpc: 8, retry: 'later' },
   'unknown-model': { grpc: 5, retry: 'never' },
+  /** All who serve the model speak something else than what was asked. */
+  'other-protocol': { grpc: 12, retry: 'never' },
   'no-ready-endpoint': { grpc: 14, retry: 'later' },
   'upstream-unreachable': { grpc: 14, retry: 'elsewhere' },
   'upstream-lost': { grpc: 14, retry: 'elsewhere' },

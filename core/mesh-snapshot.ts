@@ -3,7 +3,8 @@
 export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN'] as const
 export type PolicyName = (typeof POLICIES)[number]
 
-export const PROTOCOLS = ['KSERVE_GRPC'] as const
+/** GRPC: another service than KServe's, reached by prefix routes only. HTTP: reached by no request. */
+export const PROTOCOLS = ['KSERVE_GRPC', 'GRPC', 'HTTP'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
 
 export const ENDPOINT_STATES = ['STARTING', 'READY', 'BUSY', 'DRAINING', 'FAILED', 'PROBATION'] as const

@@ -39,6 +39,28 @@ test('a routed request that ends with its head ends upstream with its head, once
   play.expectClean()
 })
 
+test.each([
+  ['GRPC', `model "llm" is served by another gRPC service than KServe's only: call that service, by a prefix under "routes"`],
+  ['HTTP', 'model "llm" is served by HTTP only: this proxy passes no requests on to HTTP'],
+] as const)('a request for a model that only %s endpoints serve is refused, and told so', (protocol, words) => {
+  const play = stage(['a'], { protocols: { a: protocol } })
+  play.send(INFER, message('llm'))
+  expect(play.client.heard.at(-1)).toContain('12')
+  expect(decodeURIComponent(play.client.heard.at(-1) ?? '')).toContain(words)
+  expect(play.served()).toEqual([])
+  expect(play.tally.refusals).toEqual({ 'other-protocol': 1 })
+  play.expectClean()
+})
+
+test('a routed request goes to who speaks another gRPC service, and never to HTTP', () => {
+  const play = stage(['a', 'b'], { protocols: { a: 'GRPC', b: 'HTTP' } })
+  for (let count = 0; count < 3; count++) play.send('/any.Service/Call')
+  expect(play.served()).toEqual(['a', 'a', 'a'])
+  const none = stage(['b'], { protocols: { b: 'HTTP' } })
+  none.send('/any.Service/Call')
+  expect(none.tally.refusals).toEqual({ 'other-protocol': 1 })
+})
+
 test('what breaks before the answer is tried on another endpoint with the same bytes', () => {
   const body = message('llm', 5_000)
   for (const failing of [

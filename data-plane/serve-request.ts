@@ -5,6 +5,7 @@
  */
 import { limits } from '../core/limits.ts'
 import { REFUSALS, type Reason } from '../core/mesh-error.ts'
+import type { Protocol } from '../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../core/units.ts'
 import { IMPATIENCE_WORDS, type Impatience, Patience } from './admission/patience.ts'
 import type { RetryBudget } from './admission/retry-budget.ts'
@@ -23,7 +24,8 @@ import { Exchange, type ExchangeEnd } from './relay/exchange.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
-import { type Candidates, hasUntried, pick, type RoutingTable } from './routing/routing-table.ts'
+import type { Candidates } from './routing/model-groups.ts'
+import { hasUntried, pick, type RoutingTable } from './routing/routing-table.ts'
 import { SequenceOwners } from './routing/sequence-owners.ts'
 
 export type Ports = {
@@ -159,13 +161,8 @@ export class RequestService implements RequestStreamOwner {
     const left = exchange.deadline === undefined ? undefined : millis(exchange.deadline - at)
     if (left !== undefined && left <= 0) return this.#onDeadline(exchange)
     const model = modelOf(exchange)
-    const candidates = ports.routing().candidatesFor(model)
-    if (candidates === undefined)
-      return this.#refuse(
-        exchange,
-        ports.routing().size === 0 ? 'no-ready-endpoint' : 'unknown-model',
-        ports.routing().size === 0 ? 'no endpoint is known yet' : `no endpoint serves model ${JSON.stringify(model)}`,
-      )
+    const candidates = candidatesOf(exchange, ports.routing())
+    if (candidates === undefined) return this.#refuseUnserved(exchange, model)
     for (;;) {
       const slot = this.#choose(exchange, model, candidates, at)
       if (slot === undefined) {
@@ -183,6 +180,16 @@ export class RequestService implements RequestStreamOwner {
         exchange.patience = new Patience(this.#wheel, ports.now, candidates.timeouts, exchange, (what) => this.#onSlow(exchange, what))
       return
     }
+  }
+
+  #refuseUnserved(exchange: Exchange, model: string): void {
+    const routing = this.#ports.routing()
+    const named = `model ${JSON.stringify(model)}`
+    if (routing.size === 0) return this.#refuse(exchange, 'no-ready-endpoint', 'no endpoint is known yet')
+    const protocol = routing.servedOtherwise(model)
+    if (protocol === undefined) return this.#refuse(exchange, 'unknown-model', `no endpoint serves ${named}`)
+    const cure = protocol === 'GRPC' ? 'call that service, by a prefix under "routes"' : 'this proxy passes no requests on to HTTP'
+    this.#refuse(exchange, 'other-protocol', `${named} is served by ${PROTOCOL_WORDS[protocol]} only: ${cure}`)
   }
 
   /** Requests of one sequence go to one endpoint; others wherever they wait least. */
@@ -263,7 +270,7 @@ export class RequestService implements RequestStreamOwner {
 
   #mayRetry(exchange: Exchange, verdict: Verdict): boolean {
     if (REFUSALS[verdict.reason].retry !== 'elsewhere') return false
-    const candidates = this.#ports.routing().candidatesFor(modelOf(exchange))
+    const candidates = candidatesOf(exchange, this.#ports.routing())
     if (candidates === undefined) return false
     if (!hasUntried(candidates, exchange.excluded)) {
       // A server that has not looked at the request may take it on another connection.
@@ -380,7 +387,7 @@ const awaitsMessage = ({ method, deadline, arrivedAt }: Exchange): boolean =>
  * On an inference stream Triton answers these within the stream, which stays open for the next request, and its clients tell them from a broken stream
  * by that. What says that no server can be reached stays a status of the stream, as it is for a client of one server: its library may try again.
  */
-const SAID_WITHIN_A_STREAM: ReadonlySet<Reason> = new Set<Reason>(['unknown-model', 'model-missing'])
+const SAID_WITHIN_A_STREAM: ReadonlySet<Reason> = new Set<Reason>(['unknown-model', 'other-protocol', 'model-missing'])
 
 const isInferenceStream = ({ method }: Exchange): boolean => method.kind === 'by-model' && method.streaming
 
@@ -394,6 +401,14 @@ function modelOf(exchange: Exchange): string {
   if (exchange.method.kind === 'route') return exchange.method.model
   return exchange.scanner?.model ?? '*'
 }
+
+const candidatesOf = (exchange: Exchange, routing: RoutingTable): Candidates | undefined =>
+  exchange.method.kind === 'route' ? routing.routedTo(exchange.method.model) : routing.candidatesFor(modelOf(exchange))
+
+const PROTOCOL_WORDS = { KSERVE_GRPC: "KServe's gRPC", GRPC: "another gRPC service than KServe's", HTTP: 'HTTP' } as const satisfies Record<
+  Protocol,
+  string
+>
 
 /** Why the connection itself did not come about, or did not last, is worth telling. */
 const LOST: readonly Reason[] = ['upstream-unreachable', 'upstream-lost']

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
-import { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { NodeReport, type Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { endpoint, gpu, report } from '../testing/reports.ts'
 import { isMalformed, parseReport } from './parse-report.ts'
 
@@ -22,6 +22,7 @@ test.each([
   ['an endpoint of another node', bytes({ endpoints: [endpoint('b')] }), 'bad-field'],
   ['an address that is none', bytes({ endpoints: [endpoint('a', { address: 'somewhere' })] }), 'bad-field'],
   ['a model without name', bytes({ endpoints: [endpoint('a', { models: [''] })] }), 'bad-field'],
+  ['a protocol that nobody knows', bytes({ endpoints: [endpoint('a', { protocol: 99 as Protocol })] }), 'bad-field'],
   ['a GPU without uuid', bytes({ gpus: [gpu('')] }), 'bad-field'],
   ['too many GPUs', bytes({ gpus: many(limits.gpusPerNodeMax + 1).map((at) => gpu(`GPU-${at}`)) }), 'too-many-rows'],
   [

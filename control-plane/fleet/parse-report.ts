@@ -4,12 +4,20 @@
  */
 import { isNodeId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
-import { type EndpointLoad, type EndpointReport, type GpuReport, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import {
+  type EndpointLoad,
+  type EndpointReport,
+  type GpuReport,
+  NodeReport,
+  Protocol,
+} from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
 export const MALFORMED = ['too-large', 'not-a-report', 'other-node', 'bad-field', 'too-many-rows'] as const
 export type Malformed = { readonly malformed: (typeof MALFORMED)[number]; readonly detail: string }
 
 const ADDRESS = /^(unix:\/?[^\s]+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[A-Za-z0-9_.-]+:\d{1,5})$/
+/** Of a later agent: proxies would refuse all news for the sake of one endpoint. */
+const PROTOCOLS: ReadonlySet<number> = new Set(Object.values(Protocol).filter((number) => number !== Protocol.UNRECOGNIZED))
 const INTERVAL_MIN_MS = 20
 
 /** `node` is the last token of the subject: NATS permissions hold an agent to its own. */
@@ -53,6 +61,7 @@ function whyWrong(endpoint: EndpointReport, node: string): string | undefined {
     return `endpoint id "${short(endpoint.id)}" is not "${node}/<name>"`
   if (endpoint.address.length > limits.reportTextMax || !ADDRESS.test(endpoint.address))
     return `${endpoint.id}: address "${short(endpoint.address)}" is not host:port or unix:path`
+  if (!PROTOCOLS.has(endpoint.protocol)) return `${endpoint.id}: protocol ${endpoint.protocol} is not known`
   if (endpoint.models.length > limits.modelsPerEndpointMax) return `${endpoint.id}: ${endpoint.models.length} models`
   if (endpoint.models.some((model) => model === '' || model.length > limits.reportTextMax))
     return `${endpoint.id}: a model's name is empty or too long`

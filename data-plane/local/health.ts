@@ -27,7 +27,7 @@ export function healthOf(name: string, routing: RoutingTable, draining: boolean)
 function canServe(name: string, routing: RoutingTable): boolean | undefined {
   if (name === '' || OWN_SERVICES.includes(name)) return routing.servesAny
   const routed = routing.routeOf(`/${name}/`)
-  if (routed !== undefined) return routing.serves(routed)
+  if (routed !== undefined) return routing.servesRoutedTo(routed)
   return routing.namesModel(name) ? routing.serves(name) : undefined
 }
 

@@ -1,8 +1,9 @@
 /** A routing table that changed step by step answers as one that is built anew from the last picture. */
 import { expect, test } from 'vitest'
-import { ENDPOINT_STATES, type Endpoint, type Freshness, type Model, POLICIES, type Route } from '../../core/mesh-snapshot.ts'
+import { ENDPOINT_STATES, type Endpoint, type Freshness, type Model, POLICIES, PROTOCOLS, type Route } from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
+import type { Candidates } from './model-groups.ts'
 import { pick, RoutingTable } from './routing-table.ts'
 import { WeightedSet } from './weighted-set.ts'
 
@@ -23,7 +24,7 @@ function randomEndpoint(id: string, draw: () => number): Endpoint {
     node: id,
     zone: '',
     address: '127.0.0.1:1',
-    protocol: 'KSERVE_GRPC',
+    protocol: draw() < 0.6 ? 'KSERVE_GRPC' : of(PROTOCOLS),
     models: Array.from({ length: Math.floor(draw() * 3) + 1 }, () => of(MODELS)),
     weight: draw() < 0.2 ? 0 : draw() * 300,
     state: of(ENDPOINT_STATES),
@@ -36,20 +37,23 @@ function randomEndpoint(id: string, draw: () => number): Endpoint {
 const describeTable = (table: RoutingTable): unknown => ({
   size: table.size,
   routes: PATHS.map((path) => table.routeOf(path)),
-  models: [...MODELS, 'unknown'].map((model) => {
-    const candidates = table.candidatesFor(model)
-    return candidates === undefined
-      ? undefined
-      : {
-          policy: candidates.policy.name,
-          all: candidates.slots.map((slot) => slot.id).sort(),
-          tiers: candidates.tiers.map((tier) => ({
-            ids: tier.slots.map((slot) => slot.id).sort(),
-            drawn: [...new Set(Array.from({ length: 64 }, (_, at) => tier.size > 0 && weighs(tier.slotAt(tier.drawIndex(at / 64)))))],
-          })),
-        }
-  }),
+  names: [...table.modelNames].sort(),
+  servesAny: table.servesAny,
+  models: [...MODELS, 'unknown'].map((model) => ({
+    named: describeCandidates(table.candidatesFor(model)),
+    routed: describeCandidates(table.routedTo(model)),
+    serves: [table.serves(model), table.servesRoutedTo(model), table.servedOtherwise(model)],
+  })),
 })
+const describeCandidates = (candidates: Candidates | undefined): unknown =>
+  candidates && {
+    policy: candidates.policy.name,
+    all: candidates.slots.map((slot) => slot.id).sort(),
+    tiers: candidates.tiers.map((tier) => ({
+      ids: tier.slots.map((slot) => slot.id).sort(),
+      drawn: [...new Set(Array.from({ length: 64 }, (_, at) => tier.size > 0 && weighs(tier.slotAt(tier.drawIndex(at / 64)))))],
+    })),
+  }
 /** Drawn by weight is only who has one, unless nobody has. */
 const weighs = (slot: EndpointSlot): boolean => slot.endpoint.weight > 0
 
@@ -85,7 +89,10 @@ test.each([1, 2, 3, 4, 5])('a random history of 400 changes, seed %i', (seed) =>
         name,
         policy: POLICIES[Math.floor(draw() * POLICIES.length)] as Model['policy'],
       }))
-      world.routes = PATHS.slice(0, Math.floor(draw() * 4)).map((path) => ({ prefix: path.slice(0, 3), model: path }))
+      world.routes = PATHS.slice(0, Math.floor(draw() * 4)).map((path) => ({
+        prefix: path.slice(0, 3),
+        model: MODELS[Math.floor(draw() * MODELS.length)] as string,
+      }))
       table.setHead({ version: String(step), models: world.models, routes: world.routes })
     }
     if (step % 10 !== 9) continue
@@ -132,7 +139,13 @@ test('a sum of weights is exact after any history, and a draw follows the weight
 test('a policy keeps its place when the picture changes around it', () => {
   const draw = seeded(3)
   const ids = ['e0', 'e1', 'e2', 'e3']
-  const ready = (id: string): Endpoint => ({ ...randomEndpoint(id, draw), models: ['a'], state: 'READY', freshness: 'fresh' })
+  const ready = (id: string): Endpoint => ({
+    ...randomEndpoint(id, draw),
+    protocol: 'KSERVE_GRPC',
+    models: ['a'],
+    state: 'READY',
+    freshness: 'fresh',
+  })
   const table = new RoutingTable({
     version: '',
     models: [{ name: 'a', policy: 'ROUND_ROBIN' }],
@@ -153,7 +166,10 @@ test('a policy keeps its place when the picture changes around it', () => {
 
 test('of ten thousand, those that were tried are never picked again, and the last ones left are found', () => {
   const draw = seeded(5)
-  const ready = (id: string): Endpoint => ({ ...randomEndpoint(id, draw), models: ['*'], state: 'READY', freshness: 'fresh', weight: 100 })
+  const ready = (id: string): Endpoint => ({
+    ...{ ...randomEndpoint(id, draw), protocol: 'KSERVE_GRPC', models: ['*'] },
+    ...{ state: 'READY', freshness: 'fresh', weight: 100 },
+  })
   const table = new RoutingTable({
     version: '',
     models: [],

@@ -1,69 +1,31 @@
 /**
- * Who may serve which model. Changes row by row, each at a cost that does not depend on how many endpoints there are, so that ten thousand can come
- * and go in slices between requests. Slots and policies last as long as their endpoint and their model are named.
+ * Who may serve which request. Changes row by row, each at a cost that does not depend on how many endpoints there are, so that ten thousand can come
+ * and go in slices between requests. Slots and policies last as long as their endpoint and their model are named. What an endpoint speaks decides, when
+ * it joins, which requests may reach it: KServe those of every kind, another gRPC service those of prefix routes, HTTP none.
  * Invariant: a table that was changed step by step answers as one built anew from the last picture.
  */
-import {
-  EMPTY_SNAPSHOT,
-  type Endpoint,
-  type MeshSnapshot,
-  type Model,
-  type PolicyName,
-  type Route,
-  type Timeouts,
-} from '../../core/mesh-snapshot.ts'
+import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, type Model, type Protocol, type Route } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
-import { createPolicy, type Policy } from './policy.ts'
-import { createPool, Pool } from './pool.ts'
-import { SERVING_TIERS, TieredGroup } from './tiered-group.ts'
-import type { WeightedSet } from './weighted-set.ts'
-
-const DEFAULT_POLICY: PolicyName = 'LEAST_WAIT'
-const ANY_MODEL = '*'
+import { type Candidates, ModelGroups } from './model-groups.ts'
+import type { Policy } from './policy.ts'
+import { createPool, type Pool } from './pool.ts'
 
 export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes'>
-
-/** The endpoints of one model, its own and those that serve every model, best tier first; a tier may be empty. */
-export class Candidates {
-  policy = createPolicy(DEFAULT_POLICY)
-  timeouts: Timeouts | undefined = undefined
-  readonly own: TieredGroup
-  readonly tiers: readonly Pool[]
-  readonly #any: TieredGroup
-
-  constructor(own: TieredGroup, any: TieredGroup) {
-    this.own = own
-    this.#any = any
-    this.tiers = own.tiers.map((set, at) => new Pool(set, any.tiers[at] as WeightedSet))
-  }
-
-  get size(): number {
-    return this.own.size + this.#any.size
-  }
-
-  /** A copy, for what is rare. */
-  get slots(): readonly EndpointSlot[] {
-    return [...this.own.slots, ...this.#any.slots]
-  }
-
-  /** Of the model's row; without one, what every model gets. */
-  setRules(row?: Model): void {
-    const name = row?.policy ?? DEFAULT_POLICY
-    if (this.policy.name !== name) this.policy = createPolicy(name)
-    this.timeouts = row?.timeouts
-  }
-}
 
 export class RoutingTable {
   version = ''
   readonly #slotOf: (endpoint: Endpoint) => EndpointSlot
   readonly #slots = new Map<string, EndpointSlot>()
-  readonly #byModel = new Map<string, Candidates>()
-  readonly #anyGroup = new TieredGroup()
-  readonly #any = new Candidates(new TieredGroup(), this.#anyGroup)
-  /** Models that have a row: they stay known without an endpoint of their own. */
-  #rows: ReadonlyMap<string, Model> = new Map()
+  readonly #kserve = new ModelGroups()
+  readonly #byProtocol: Readonly<Record<Protocol, ModelGroups>> = {
+    KSERVE_GRPC: this.#kserve,
+    GRPC: new ModelGroups(),
+    HTTP: new ModelGroups(),
+  }
+  /** All that speak gRPC, for prefix routes; kept while there is a route. */
+  #routed: ModelGroups | undefined
+  #models: readonly Model[] = []
   #routes: readonly Route[] = []
 
   constructor(snapshot: MeshSnapshot = EMPTY_SNAPSHOT, slotOf = (endpoint: Endpoint): EndpointSlot => new EndpointSlot(endpoint)) {
@@ -85,31 +47,42 @@ export class RoutingTable {
     return this.#slots.get(id)
   }
 
-  /** The endpoints that may serve a model; undefined when no endpoint ever could. */
+  /** The endpoints that may serve a model by KServe's own services; undefined when no endpoint ever could. */
   candidatesFor(model: string): Candidates | undefined {
-    const named = this.#byModel.get(model) ?? this.#any
-    return named.size === 0 ? undefined : named
+    return this.#kserve.candidatesFor(model)
   }
 
-  /** Models with a row or with an endpoint of their own. */
+  /** The endpoints that a prefix route to the model leads to. */
+  routedTo(model: string): Candidates | undefined {
+    return this.#routed?.candidatesFor(model)
+  }
+
+  /** What those speak whom requests of another kind only may reach, or none; undefined when nobody else serves the model. */
+  servedOtherwise(model: string): Protocol | undefined {
+    return (['GRPC', 'HTTP'] as const).find((protocol) => this.#byProtocol[protocol].candidatesFor(model) !== undefined)
+  }
+
+  /** Models that KServe requests can name: those with a row or with an endpoint of their own. */
   get modelNames(): readonly string[] {
-    return [...this.#byModel.keys()]
+    return this.#kserve.modelNames
   }
 
   namesModel(model: string): boolean {
-    return this.#byModel.has(model)
+    return this.#kserve.namesModel(model)
   }
 
   /** Whether a request for the model would be asked of somebody who is not taken for broken. */
   serves(model: string): boolean {
-    return serving(this.#byModel.get(model) ?? this.#any)
+    return this.#kserve.serves(model)
   }
 
-  /** Whether requests for some model would. */
+  servesRoutedTo(model: string): boolean {
+    return this.#routed?.serves(model) ?? false
+  }
+
+  /** Whether requests for some model, or by some route, would. */
   get servesAny(): boolean {
-    if (serving(this.#any)) return true
-    for (const candidates of this.#byModel.values()) if (serving(candidates)) return true
-    return false
+    return this.#kserve.servesAny || this.#routes.some(({ model }) => this.servesRoutedTo(model))
   }
 
   /** The model that a path of a foreign service is sent to: the longest prefix wins. */
@@ -126,7 +99,7 @@ export class RoutingTable {
       this.#join(slot)
       return slot
     }
-    if (sameModels(known.endpoint.models, endpoint.models)) known.endpoint = endpoint
+    if (sameModels(known.endpoint.models, endpoint.models) && known.endpoint.protocol === endpoint.protocol) known.endpoint = endpoint
     else {
       this.#leave(known)
       known.endpoint = endpoint
@@ -146,14 +119,11 @@ export class RoutingTable {
   setHead({ version, models, routes }: PictureHead): void {
     this.version = version
     this.#routes = [...routes].sort((a, b) => b.prefix.length - a.prefix.length)
-    const before = this.#rows
-    this.#rows = new Map(models.map((model) => [model.name, model]))
-    for (const model of models) this.#candidatesOf(model.name).setRules(model)
-    for (const name of before.keys())
-      if (!this.#rows.has(name)) {
-        this.#byModel.get(name)?.setRules()
-        this.#forgetIfEmpty(name)
-      }
+    this.#models = models
+    this.#kserve.setRows(models)
+    if (routes.length === 0) this.#routed = undefined
+    else if (this.#routed === undefined) this.#beginRoutes()
+    else this.#routed.setRows(models)
   }
 
   /** This proxy's own view of an endpoint changed. */
@@ -161,34 +131,25 @@ export class RoutingTable {
     if (this.#slots.get(slot.id) === slot) this.#join(slot)
   }
 
+  /** The one change that looks at every endpoint: the first route of a table that has endpoints already. */
+  #beginRoutes(): void {
+    this.#routed = new ModelGroups()
+    this.#routed.setRows(this.#models)
+    for (const slot of this.#slots.values()) if (speaksGrpc(slot)) this.#routed.join(slot)
+  }
+
   #join(slot: EndpointSlot): void {
-    const { models } = slot.endpoint
-    if (models.includes(ANY_MODEL)) this.#anyGroup.put(slot)
-    else for (const model of models) this.#candidatesOf(model).own.put(slot)
+    this.#byProtocol[slot.endpoint.protocol].join(slot)
+    if (speaksGrpc(slot)) this.#routed?.join(slot)
   }
 
   #leave(slot: EndpointSlot): void {
-    this.#anyGroup.drop(slot)
-    for (const model of slot.endpoint.models) {
-      this.#byModel.get(model)?.own.drop(slot)
-      this.#forgetIfEmpty(model)
-    }
-  }
-
-  #candidatesOf(model: string): Candidates {
-    const known = this.#byModel.get(model)
-    if (known !== undefined) return known
-    const fresh = new Candidates(new TieredGroup(), this.#anyGroup)
-    this.#byModel.set(model, fresh)
-    return fresh
-  }
-
-  #forgetIfEmpty(model: string): void {
-    if (this.#byModel.get(model)?.own.size === 0 && !this.#rows.has(model)) this.#byModel.delete(model)
+    this.#byProtocol[slot.endpoint.protocol].leave(slot)
+    this.#routed?.leave(slot)
   }
 }
 
-const serving = (candidates: Candidates): boolean => candidates.tiers.some((tier, at) => at < SERVING_TIERS && tier.size > 0)
+const speaksGrpc = ({ endpoint }: EndpointSlot): boolean => endpoint.protocol !== 'HTTP'
 
 const sameModels = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((model, at) => model === b[at])
 

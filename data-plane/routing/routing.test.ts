@@ -129,6 +129,40 @@ test('a model goes to the endpoints that name it and to those that serve all; an
   expect(table([endpoint('a', { models: ['x'] })]).candidatesFor('unknown')).toBeUndefined()
 })
 
+test('what an endpoint speaks decides which requests reach it', () => {
+  const spoken = table(
+    [
+      endpoint('kserve', { models: ['x'] }),
+      endpoint('other', { models: ['x', 'y'], protocol: 'GRPC' }),
+      endpoint('http', { models: ['x', 'z'], protocol: 'HTTP' }),
+      endpoint('every', { models: ['*'], protocol: 'GRPC' }),
+    ],
+    { routes: [{ prefix: '/a.B/', model: 'x' }] },
+  )
+  const ids = (found: { readonly slots: readonly EndpointSlot[] } | undefined) => found?.slots.map((one) => one.id)
+  expect(['x', 'y', 'z'].map((model) => ids(spoken.candidatesFor(model)))).toEqual([['kserve'], undefined, undefined])
+  expect(['x', 'y', 'z'].map((model) => ids(spoken.routedTo(model)))).toEqual([['kserve', 'other', 'every'], ['other', 'every'], ['every']])
+  expect(spoken.modelNames).toEqual(['x'])
+  expect([spoken.serves('y'), spoken.servesRoutedTo('y')]).toEqual([false, true])
+})
+
+test('a model that nobody serves by KServe says by what it is served', () => {
+  const others = table([endpoint('a', { models: ['x'], protocol: 'GRPC' }), endpoint('b', { models: ['x', 'y'], protocol: 'HTTP' })])
+  expect(['x', 'y', 'z'].map((model) => others.servedOtherwise(model))).toEqual(['GRPC', 'HTTP', undefined])
+})
+
+test('an endpoint that speaks something else from now on leaves the requests that it took', () => {
+  const changed = table([endpoint('a', { models: ['x'] })], { routes: [{ prefix: '/a.B/', model: 'x' }] })
+  const reached = () => [changed.candidatesFor('x')?.size, changed.routedTo('x')?.size, changed.servedOtherwise('x')]
+  expect(reached()).toEqual([1, 1, undefined])
+  changed.upsert(endpoint('a', { models: ['x'], protocol: 'GRPC' }))
+  expect(reached()).toEqual([undefined, 1, 'GRPC'])
+  changed.upsert(endpoint('a', { models: ['x'], protocol: 'HTTP' }))
+  expect(reached()).toEqual([undefined, undefined, 'HTTP'])
+  changed.remove('a')
+  expect(reached()).toEqual([undefined, undefined, undefined])
+})
+
 test('the longest route prefix wins', () => {
   const routing = table([], {
     routes: [

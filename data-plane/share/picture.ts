@@ -27,9 +27,9 @@ export class Picture {
     const before = this.#endpoints.get(endpoint.id)
     if (before !== undefined && sameEndpoint(before, endpoint)) return 'same'
     this.#endpoints.set(endpoint.id, endpoint)
-    return before === undefined || (serves(endpoint) && before.models.every((model) => endpoint.models.includes(model)))
-      ? 'makes'
-      : 'breaks'
+    if (before === undefined) return 'makes'
+    const widens = before.protocol === endpoint.protocol && before.models.every((model) => endpoint.models.includes(model))
+    return widens && serves(endpoint) ? 'makes' : 'breaks'
   }
 
   remove(id: string): boolean {

@@ -220,3 +220,11 @@ describe('the workers’ ledgers', () => {
     expect(sums.takeUntold(9), 'the control plane is told of all').toMatchObject([{ id: last, successes: 7 }])
   })
 })
+
+test('an endpoint that other requests reach from now on breaks what was, whatever else is new', () => {
+  const picture = new Picture()
+  expect(picture.put(endpoint('a', { models: ['m'] }))).toBe('makes')
+  expect(picture.put(endpoint('a', { models: ['m', 'n'] }))).toBe('makes')
+  expect(picture.put(endpoint('a', { models: ['m', 'n'], protocol: 'GRPC' }))).toBe('breaks')
+  expect(picture.put(endpoint('a', { models: ['m', 'n'], protocol: 'GRPC' }))).toBe('same')
+})

@@ -1,6 +1,6 @@
 /** The whole story in memory, for tests: a client's connection, the service, and a server's connection for each endpoint. */
 import { limits } from '../../core/limits.ts'
-import { EMPTY_SNAPSHOT, type Endpoint, type Timeouts } from '../../core/mesh-snapshot.ts'
+import { EMPTY_SNAPSHOT, type Endpoint, type Protocol, type Timeouts } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { RetryBudget } from '../admission/retry-budget.ts'
@@ -43,6 +43,8 @@ export type StageOptions = {
   readonly timeouts?: Timeouts
   /** By endpoint; an endpoint that is not named serves `llm`. */
   readonly models?: Readonly<Record<string, readonly string[]>>
+  /** By endpoint; one that is not named speaks KServe. */
+  readonly protocols?: Readonly<Record<string, Protocol>>
   /** By model; a model that is not named is asked about, and `tell` answers. */
   readonly kinds?: Readonly<Record<string, AnswerKind>>
 }
@@ -54,7 +56,8 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   const client = new Side('client')
   const backs = new Map(names.map((name) => [name, { near: new Side('client'), far: new Side('server') }]))
   const endpoint = (id: string): Endpoint => ({
-    ...{ id, node: id, zone: '', address: '127.0.0.1:1', protocol: 'KSERVE_GRPC', models: options.models?.[id] ?? ['llm'] },
+    ...{ id, node: id, zone: '', address: '127.0.0.1:1', protocol: options.protocols?.[id] ?? 'KSERVE_GRPC' },
+    models: options.models?.[id] ?? ['llm'],
     ...{ weight: 100, state: 'READY', freshness: 'fresh', capacity: 0 },
   })
   const snapshot = {

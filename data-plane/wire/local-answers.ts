@@ -99,7 +99,10 @@ type Answer = { readonly status: number; readonly detail: string; readonly messa
 
 /** Endpoints to ask for a model, or all of them for `*`, those in the best tier first; bounded, since each costs a call. */
 function servingSlots(routing: RoutingTable, model: string): readonly EndpointSlot[] {
-  const wanted = model === '*' ? routing.slots : (routing.candidatesFor(model)?.slots ?? [])
+  const wanted =
+    model === '*'
+      ? routing.slots.filter(({ endpoint }) => endpoint.protocol === 'KSERVE_GRPC')
+      : (routing.candidatesFor(model)?.slots ?? [])
   const usable = wanted.filter(({ endpoint }) => endpoint.state !== 'STARTING' && endpoint.state !== 'FAILED')
   return [...usable].sort((a, b) => Number(a.ejected) - Number(b.ejected)).slice(0, limits.fanOutMax)
 }

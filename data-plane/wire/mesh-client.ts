@@ -5,10 +5,8 @@
  */
 import { type ClientDuplexStream, credentials } from '@grpc/grpc-js'
 import type { Logger } from '../../core/edge/log.ts'
-import { isEndpointId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
-import type { LoadVector } from '../../core/load-vector.ts'
-import type { Endpoint, EndpointState, Freshness } from '../../core/mesh-snapshot.ts'
+import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import {
   type ConnectRequest,
   ConnectResponse,
@@ -16,13 +14,10 @@ import {
   type EndpointsDelta,
   MeshServiceClient,
   MeshServiceService,
-  type Endpoint as WireEndpoint,
-  Freshness as WireFreshness,
-  EndpointState as WireState,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
-import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { LoadRow } from '../share/rows.ts'
 import { nextTurn } from './next-turn.ts'
+import { readEndpoint, readLoad } from './read-endpoint.ts'
 import type { HeldEndpoint } from './state-file.ts'
 
 const BACKOFF_FIRST_MS = 250
@@ -173,37 +168,3 @@ export class MeshClient {
     return undefined
   }
 }
-
-const STATES: Readonly<Partial<Record<WireState, EndpointState>>> = {
-  [WireState.ENDPOINT_STATE_STARTING]: 'STARTING',
-  [WireState.ENDPOINT_STATE_READY]: 'READY',
-  [WireState.ENDPOINT_STATE_BUSY]: 'BUSY',
-  [WireState.ENDPOINT_STATE_DRAINING]: 'DRAINING',
-  [WireState.ENDPOINT_STATE_FAILED]: 'FAILED',
-  [WireState.ENDPOINT_STATE_PROBATION]: 'PROBATION',
-}
-
-const FRESHNESS: Readonly<Partial<Record<WireFreshness, Freshness>>> = {
-  [WireFreshness.FRESHNESS_UNSPECIFIED]: 'fresh',
-  [WireFreshness.FRESHNESS_FRESH]: 'fresh',
-  [WireFreshness.FRESHNESS_STALE]: 'stale',
-  [WireFreshness.FRESHNESS_LAST_RESORT]: 'last-resort',
-}
-
-function readEndpoint(wire: WireEndpoint): Endpoint | string {
-  const state = STATES[wire.state]
-  const freshness = FRESHNESS[wire.freshness]
-  if (!isEndpointId(wire.id) || wire.address === '') return 'an endpoint without an address, or with an id that has blanks'
-  if (state === undefined || freshness === undefined) return `endpoint ${wire.id}: a state that this proxy does not know`
-  if (!(wire.weight >= 0)) return `endpoint ${wire.id}: weight ${wire.weight} is not a number ≥ 0`
-  const { id, node, zone, address, models, weight, capacity } = wire
-  return { id, node, zone, address, protocol: 'KSERVE_GRPC', models, weight, state, freshness, capacity }
-}
-
-const readLoad = (wire: EndpointLoad): LoadVector => ({
-  ...(wire.queueDepth !== undefined && { queueDepth: wire.queueDepth }),
-  ...(wire.running !== undefined && { running: wire.running }),
-  ...(wire.kvCacheUse !== undefined && { kvCacheUse: wire.kvCacheUse }),
-  ...(wire.tokensPerS !== undefined && { tokensPerSecond: wire.tokensPerS }),
-  ...(wire.requestsPerS !== undefined && { requestsPerSecond: wire.requestsPerS }),
-})

@@ -18,7 +18,7 @@ export class OpenAhead {
   }
 
   add(slot: EndpointSlot): void {
-    if (slot.endpoint.state !== 'READY' || this.#left === 0) return
+    if (slot.endpoint.state !== 'READY' || slot.endpoint.protocol === 'HTTP' || this.#left === 0) return
     this.#left--
     this.#queue.push(slot)
     this.#next()

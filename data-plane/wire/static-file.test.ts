@@ -39,6 +39,7 @@ test.each([
   ['a policy that does not exist', GOOD.replace('ROUND_ROBIN', 'ROUND_ROBBIN'), 'mesh.json:1: models[0].policy: '],
   ['an address without a port', GOOD.replace('127.0.0.1:8001', 'gpu-a'), 'mesh.json:3: endpoints[0].address: wants host:port'],
   ['a state that does not exist', GOOD.replace('"READY"', '"READDY"'), 'mesh.json:4: endpoints[0].state: '],
+  ['a protocol that does not exist', GOOD.replace('KSERVE_GRPC', 'KSERVE'), 'mesh.json:4: endpoints[0].protocol: '],
   ['a negative weight', GOOD.replace('"weight": 100', '"weight": -1'), 'mesh.json:4: endpoints[0].weight: '],
   ['a missing address', GOOD.replace(', "address": "unix:/run/b.sock"', ''), 'mesh.json:5: endpoints[1].address: '],
   ['an id that stands twice', GOOD.replace('"id": "b"', '"id": "gpu-a/triton"'), 'mesh.json:5: endpoint id gpu-a/triton stands twice'],

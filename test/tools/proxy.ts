@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { EndpointTls } from '../../core/mesh-snapshot.ts'
+import type { EndpointTls, Protocol } from '../../core/mesh-snapshot.ts'
 import { type Part, spawnPart } from './spawn-part.ts'
 
 export type TestEndpoint = {
@@ -10,6 +10,7 @@ export type TestEndpoint = {
   readonly address: string
   readonly models?: readonly string[]
   readonly state?: string
+  readonly protocol?: Protocol
   readonly tls?: EndpointTls
 }
 
@@ -38,12 +39,12 @@ export const staticSnapshot = (endpoints: readonly TestEndpoint[]): object => ({
     { prefix: TEST_SERVICE, model: 'alone' },
     { prefix: PAIR_SERVICE, model: 'pair' },
   ],
-  endpoints: endpoints.map(({ id, address, models = ['*'], state = 'READY', tls }) => ({
+  endpoints: endpoints.map(({ id, address, models = ['*'], state = 'READY', protocol = 'KSERVE_GRPC', tls }) => ({
     id,
     node: id.split('/')[0],
     zone: 'z1',
     address,
-    protocol: 'KSERVE_GRPC',
+    protocol,
     models,
     weight: 100,
     state,
@@ -58,7 +59,10 @@ export const startProxy = (endpoints: readonly TestEndpoint[], ...more: readonly
 /** One endpoint for everything, and services of which the proxy knows no more than how their paths begin. */
 export const startRoutedProxy = (address: string, prefixes: readonly string[], ...more: readonly string[]): Promise<TestProxy> =>
   startProxyWith(
-    { ...staticSnapshot([{ id: 'gpu-a/routed', address }]), routes: prefixes.map((prefix) => ({ prefix, model: 'routed' })) },
+    {
+      ...staticSnapshot([{ id: 'gpu-a/routed', address, protocol: 'GRPC' }]),
+      routes: prefixes.map((prefix) => ({ prefix, model: 'routed' })),
+    },
     ...more,
   )
 

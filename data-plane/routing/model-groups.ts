@@ -1,0 +1,119 @@
+/**
+ * Endpoints by the models that they serve: those that name a model, and those that serve every model, which all models share. A model's policy lasts as
+ * long as the model is named, by a row or by an endpoint.
+ */
+import type { Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
+import type { EndpointSlot } from './endpoint-slot.ts'
+import { createPolicy } from './policy.ts'
+import { Pool } from './pool.ts'
+import { SERVING_TIERS, TieredGroup } from './tiered-group.ts'
+import type { WeightedSet } from './weighted-set.ts'
+
+const DEFAULT_POLICY: PolicyName = 'LEAST_WAIT'
+const ANY_MODEL = '*'
+
+/** The endpoints of one model, its own and those that serve every model, best tier first; a tier may be empty. */
+export class Candidates {
+  policy = createPolicy(DEFAULT_POLICY)
+  timeouts: Timeouts | undefined = undefined
+  readonly own: TieredGroup
+  readonly tiers: readonly Pool[]
+  readonly #any: TieredGroup
+
+  constructor(own: TieredGroup, any: TieredGroup) {
+    this.own = own
+    this.#any = any
+    this.tiers = own.tiers.map((set, at) => new Pool(set, any.tiers[at] as WeightedSet))
+  }
+
+  get size(): number {
+    return this.own.size + this.#any.size
+  }
+
+  /** A copy, for what is rare. */
+  get slots(): readonly EndpointSlot[] {
+    return [...this.own.slots, ...this.#any.slots]
+  }
+
+  /** Of the model's row; without one, what every model gets. */
+  setRules(row?: Model): void {
+    const name = row?.policy ?? DEFAULT_POLICY
+    if (this.policy.name !== name) this.policy = createPolicy(name)
+    this.timeouts = row?.timeouts
+  }
+}
+
+export class ModelGroups {
+  readonly #byModel = new Map<string, Candidates>()
+  readonly #anyGroup = new TieredGroup()
+  readonly #any = new Candidates(new TieredGroup(), this.#anyGroup)
+  /** Models that have a row: they stay known without an endpoint of their own. */
+  #rows: ReadonlyMap<string, Model> = new Map()
+
+  /** The endpoints that may serve a model; undefined when none ever could. */
+  candidatesFor(model: string): Candidates | undefined {
+    const named = this.#byModel.get(model) ?? this.#any
+    return named.size === 0 ? undefined : named
+  }
+
+  /** Models with a row or with an endpoint of their own. */
+  get modelNames(): readonly string[] {
+    return [...this.#byModel.keys()]
+  }
+
+  namesModel(model: string): boolean {
+    return this.#byModel.has(model)
+  }
+
+  /** Whether a request for the model would be asked of somebody who is not taken for broken. */
+  serves(model: string): boolean {
+    return serving(this.#byModel.get(model) ?? this.#any)
+  }
+
+  /** Whether requests for some model would. */
+  get servesAny(): boolean {
+    if (serving(this.#any)) return true
+    for (const candidates of this.#byModel.values()) if (serving(candidates)) return true
+    return false
+  }
+
+  setRows(models: readonly Model[]): void {
+    const before = this.#rows
+    this.#rows = new Map(models.map((model) => [model.name, model]))
+    for (const model of models) this.#candidatesOf(model.name).setRules(model)
+    for (const name of before.keys())
+      if (!this.#rows.has(name)) {
+        this.#byModel.get(name)?.setRules()
+        this.#forgetIfEmpty(name)
+      }
+  }
+
+  /** Takes it in, or moves it to where it belongs now. */
+  join(slot: EndpointSlot): void {
+    const { models } = slot.endpoint
+    if (models.includes(ANY_MODEL)) this.#anyGroup.put(slot)
+    else for (const model of models) this.#candidatesOf(model).own.put(slot)
+  }
+
+  leave(slot: EndpointSlot): void {
+    this.#anyGroup.drop(slot)
+    for (const model of slot.endpoint.models) {
+      this.#byModel.get(model)?.own.drop(slot)
+      this.#forgetIfEmpty(model)
+    }
+  }
+
+  #candidatesOf(model: string): Candidates {
+    const known = this.#byModel.get(model)
+    if (known !== undefined) return known
+    const fresh = new Candidates(new TieredGroup(), this.#anyGroup)
+    this.#byModel.set(model, fresh)
+    return fresh
+  }
+
+  #forgetIfEmpty(model: string): void {
+    if (this.#byModel.get(model)?.own.size === 0 && !this.#rows.has(model)) this.#byModel.delete(model)
+  }
+}
+
+const serving = (candidates: Candidates): boolean => candidates.tiers.some((tier, at) => at < SERVING_TIERS && tier.size > 0)

@@ -1,7 +1,7 @@
 /** Wires a control plane. It serves its proxies and operators before NATS answers, and says what is missing. */
 import { serveGrpc } from '../core/edge/grpc-serve.ts'
 import { createLog, type Logger } from '../core/edge/log.ts'
-import { type Health, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
+import { addProcessMetrics, type Health, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
 import { connectNats } from '../core/edge/nats-link.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
@@ -39,6 +39,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const mesh = new MeshServer(runner, log)
   const admin = new AdminServer(runner, intents, log)
   const registry = newRegistry()
+  addProcessMetrics(registry)
   const metrics = controlMetrics(registry, runner, intake)
 
   const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])

@@ -2,7 +2,7 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Registry } from 'prom-client'
+import { collectDefaultMetrics, Registry } from 'prom-client'
 import { listenOrExplain, splitHostPort } from './listen.ts'
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client'
@@ -54,3 +54,10 @@ async function sendPage(page: MetricsPage, response: ServerResponse): Promise<vo
 }
 
 export const newRegistry = (): Registry => new Registry()
+
+/** How finely the delay of the event loop is seen; each value holds one such period. */
+const DELAY_GRAIN_MS = 5
+
+/** CPU time, memory, collections of garbage and the delay of the event loop, by the names that Node processes have everywhere. */
+export const addProcessMetrics = (registry: Registry): void =>
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: DELAY_GRAIN_MS })

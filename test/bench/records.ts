@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { METRICS } from './statistics.ts'
 
-const machine = z.object({
+export const machine = z.object({
   cpu: z.string(),
   cores: z.number(),
   memoryGib: z.number(),

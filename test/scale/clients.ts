@@ -1,0 +1,129 @@
+/** A process that stands for many proxies: each holds its mesh stream, answers, and tells once a second what it holds against some endpoints. */
+import { EndpointState, type EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { machineNow, obey } from './helper.ts'
+import { DeltaReader, encodeMessage, MeshPeer, type PeerCounts } from './mesh-peer.ts'
+import { endpointsOf } from './node-speech.ts'
+
+export type ClientsPlan = {
+  readonly address: string
+  readonly from: number
+  readonly to: number
+  readonly nodes: number
+  /** Endpoints in one report of a proxy. */
+  readonly rows: number
+}
+
+export type ClientsCommand =
+  | { readonly kind: 'tally' }
+  /** Tells when each client has heard that all of these are FAILED. */
+  | { readonly kind: 'watch'; readonly ids: readonly string[] }
+  | { readonly kind: 'watch-all' }
+  /** States and freshness as the first client holds them. */
+  | { readonly kind: 'picture' }
+
+export type ClientsNotice =
+  /** Every client holds every endpoint. */
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'seen'; readonly at: readonly number[] }
+  | ({ readonly kind: 'tally'; readonly at: number } & PeerCounts)
+  | { readonly kind: 'picture'; readonly counts: Readonly<Record<string, number>> }
+
+const REPORT_MS = 1_000
+/** Clients connect in so many turns, as a fleet of proxies does that is rolled out. */
+const CONNECT_EACH_MS = 5
+/** Different reports of outcomes, encoded once. */
+const VARIANTS = 8
+
+obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
+  const all = Array.from({ length: plan.nodes }, (_, at) => endpointsOf(at)).flat()
+  const reader = new DeltaReader()
+  const counts: PeerCounts = { messages: 0, bytes: 0, acks: 0, reports: 0 }
+  const reports = Array.from({ length: VARIANTS }, (_, variant) => outcomes(all, plan.rows, variant))
+  const held = new Map<string, string>()
+  const size = plan.to - plan.from
+  const heldBy = new Array<number>(size).fill(0)
+  let whole = 0
+  let watched = new Set<string>()
+  let missing: number[] = []
+  let seen: number[] = []
+
+  const onDelta = (client: number, delta: EndpointsDelta): void => {
+    if (delta.upserts.length === 0) return
+    if (client === 0)
+      for (const { endpoint } of delta.upserts) if (endpoint) held.set(endpoint.id, `${endpoint.state} ${endpoint.freshness}`)
+    if (whole < size) {
+      // In its first picture a client hears of each endpoint once.
+      const before = heldBy[client] ?? 0
+      heldBy[client] = before + delta.upserts.length
+      if (before < all.length && before + delta.upserts.length >= all.length && ++whole === size) tell({ kind: 'whole' })
+    }
+    if (watched.size === 0) return
+    const failed = delta.upserts.filter(
+      ({ endpoint }) => endpoint !== undefined && endpoint.state === EndpointState.ENDPOINT_STATE_FAILED && watched.has(endpoint.id),
+    ).length
+    if (failed === 0) return
+    missing[client] = (missing[client] ?? 0) - failed
+    if (missing[client] !== 0) return
+    seen.push(machineNow())
+    if (seen.length < size) return
+    watched = new Set()
+    tell({ kind: 'seen', at: seen })
+  }
+  const onEnd = (why: string): void => {
+    process.stderr.write(`a mesh client lost its stream: ${why}\n`)
+    process.exit(1)
+  }
+  const watch = (ids: readonly string[]): void => {
+    watched = new Set(ids)
+    missing = new Array<number>(size).fill(ids.length)
+    seen = []
+  }
+  for (let client = 0; client < size; client++) {
+    const hello = { proxyId: `proxy-${plan.from + client}`, zone: `zone-${client % 3}` }
+    const peer = new MeshPeer(plan.address, hello, reader, counts, (delta) => onDelta(client, delta), onEnd)
+    let said = client
+    setTimeout(
+      () => setInterval(() => peer.report(reports[said++ % VARIANTS] as Buffer), REPORT_MS),
+      // Spread over the second, as proxies are that were not started by one clock.
+      (client * REPORT_MS) / size,
+    )
+    await new Promise((resolve) => setTimeout(resolve, CONNECT_EACH_MS))
+  }
+  return (command) => {
+    switch (command.kind) {
+      case 'tally':
+        tell({ kind: 'tally', at: machineNow(), ...counts })
+        return
+      case 'watch':
+        watch(command.ids)
+        return
+      case 'watch-all':
+        watch(all)
+        return
+      case 'picture':
+        tell({ kind: 'picture', counts: countOf(held.values()) })
+        return
+      default:
+        command satisfies never
+    }
+  }
+})
+
+function outcomes(all: readonly string[], rows: number, variant: number): Buffer {
+  const step = Math.max(1, Math.floor(all.length / rows))
+  const endpoints = Array.from({ length: Math.min(rows, all.length) }, (_, row) => ({
+    endpointId: all[(row * step + variant) % all.length] ?? '',
+    inFlight: (row + variant) % 7,
+    successes: BigInt(20 + row),
+    backpressures: 0n,
+    failures: 0n,
+    ejected: false,
+  }))
+  return encodeMessage({ message: { $case: 'report', value: { endpoints } } })
+}
+
+function countOf(values: Iterable<string>): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1
+  return counts
+}

@@ -1,0 +1,99 @@
+/**
+ * How long it takes until every proxy knows that an endpoint FAILED: from the moment the agent's report goes into its socket to the moment the last
+ * byte that tells of it arrived at each proxy, by one clock. The fleet goes on reporting meanwhile.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import { type Part, spawnPart } from '../tools/spawn-part.ts'
+import { HealthWatch } from './health-watch.ts'
+import { endpointsOf, WATCHED_MODEL, WATCHED_NODE } from './node-speech.ts'
+import type { LatencyRow } from './records.ts'
+import { type Load, Stage } from './stage.ts'
+
+/** So that one failure is not told with the next. */
+const BETWEEN_MS = 60
+const FREE = '127.0.0.1:0'
+
+/** One node after the other fails; `failures` of them, told to each client. */
+export async function failuresOneByOne(name: string, load: Load, failures: number, warmSeconds: number): Promise<LatencyRow> {
+  const stage = await Stage.open(load)
+  try {
+    await wait(warmSeconds * 1_000)
+    const times: number[] = []
+    for (let turn = 0; turn < failures; turn++) {
+      times.push(...(await fail(stage, (1 + turn * 7) % load.nodes)))
+      await wait(BETWEEN_MS * (0.5 + Math.random()))
+    }
+    return describe(name, load, `${load.clients} mesh clients`, times)
+  } finally {
+    await stage.close()
+  }
+}
+
+/** Every endpoint of the fleet at once; timed until a client knows all of them. */
+export async function wholeFleetAtOnce(name: string, load: Load, warmSeconds: number): Promise<LatencyRow> {
+  const stage = await Stage.open(load)
+  try {
+    await wait(warmSeconds * 1_000)
+    const seen = Promise.all(stage.clients.map((one) => one.next('seen')))
+    for (const one of stage.clients) one.send({ kind: 'watch-all' })
+    await wait(BETWEEN_MS)
+    const told = Promise.all(stage.nodes.map(({ helper }) => helper.next('told')))
+    for (const { helper } of stage.nodes) helper.send({ kind: 'fail-all' })
+    const began = Math.min(...(await told).map(({ at }) => at))
+    return describe(
+      name,
+      load,
+      `${load.clients} mesh clients`,
+      (await seen).flatMap(({ at }) => at.map((one) => one - began)),
+    )
+  } finally {
+    await stage.close()
+  }
+}
+
+/** Real proxies, each a primary and a worker: timed when a watcher of the proxy's health is told that the model of the node's server has nobody left. */
+export async function failuresAtProxies(name: string, load: Load, proxies: number, failures: number): Promise<LatencyRow> {
+  const stage = await Stage.open(load)
+  const parts: Part[] = []
+  try {
+    const to = ['--control-plane', stage.controlPlane.fields.listen ?? '', '--log-level', 'warn', '--workers', '1']
+    for (let at = 0; at < proxies; at++)
+      parts.push(await spawnPart('data-plane', ['--listen', FREE, '--metrics-listen', FREE, '--proxy-id', `real-${at}`, ...to]))
+    const watches = parts.map((part) => new HealthWatch(part.fields.listen ?? '', WATCHED_MODEL))
+    const all = (serving: boolean): Promise<readonly number[]> => Promise.all(watches.map((watch) => watch.becomes(serving)))
+    const times: number[] = []
+    const speaker = stage.speakerOf(WATCHED_NODE)
+    for (let turn = 0; turn < failures; turn++) {
+      await all(true)
+      const told = speaker.next('told')
+      speaker.send({ kind: 'fail', at: WATCHED_NODE })
+      const [{ at }, heard] = await Promise.all([told, all(false)])
+      times.push(...heard.map((one) => one - at))
+      speaker.send({ kind: 'recover', at: WATCHED_NODE })
+    }
+    for (const watch of watches) watch.close()
+    return describe(name, load, `${proxies} proxies as processes`, times)
+  } finally {
+    await Promise.all(parts.map((part) => part.stop()))
+    await stage.close()
+  }
+}
+
+async function fail(stage: Stage, node: number): Promise<readonly number[]> {
+  const ids = endpointsOf(node)
+  for (const one of stage.clients) one.send({ kind: 'watch', ids })
+  // The watch is in place before the failure: both go by pipes of which none waits for the other.
+  await wait(BETWEEN_MS / 3)
+  const seen = Promise.all(stage.clients.map((one) => one.next('seen')))
+  const told = stage.speakerOf(node).next('told')
+  stage.speakerOf(node).send({ kind: 'fail', at: node })
+  const [{ at }, all] = await Promise.all([told, seen])
+  stage.speakerOf(node).send({ kind: 'recover', at: node })
+  return all.flatMap((one) => one.at.map((heard) => heard - at))
+}
+
+function describe(name: string, load: Load, listeners: string, times: number[]): LatencyRow {
+  times.sort((a, b) => a - b)
+  const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
+  return { name, load, listeners, samples: times.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
+}

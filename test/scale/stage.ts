@@ -1,0 +1,166 @@
+/** NATS, one control plane and the generators around it, each a process; and what kernel and metrics page say of the control plane. */
+import { cpuSplit, readUsage } from '../bench/proc.ts'
+import { until } from '../tools/fleet.ts'
+import { startNats, type TestNats } from '../tools/nats.ts'
+import { type Part, spawnPart } from '../tools/spawn-part.ts'
+import type { ClientsCommand, ClientsNotice, ClientsPlan } from './clients.ts'
+import { Helper } from './helper.ts'
+import type { NodesCommand, NodesNotice, NodesPlan } from './nodes.ts'
+
+export type Load = {
+  readonly nodes: number
+  /** Nodes whose load moves with each report. */
+  readonly moving: number
+  readonly flapsPerSecond: number
+  readonly clients: number
+  /** Endpoints in a proxy's report of outcomes, one a second. */
+  readonly rows: number
+}
+
+/** Counters of one moment; all but the last three only grow. */
+export type Sample = {
+  readonly atMs: number
+  readonly userSeconds: number
+  readonly kernelSeconds: number
+  readonly reports: number
+  readonly drops: number
+  readonly ticks: number
+  readonly tickSeconds: number
+  readonly messages: number
+  readonly bytes: number
+  readonly acks: number
+  readonly proxyReports: number
+  readonly rssMib: number
+  readonly heapMib: number
+  /** Of the event loop, since the sample before. */
+  readonly delayP99Ms: number
+  readonly delayMaxMs: number
+}
+
+const FREE = '127.0.0.1:0'
+/** A generator's own work is bounded: more than this in one process and its timers lie. */
+const NODES_PER_PROCESS = 10_000
+const CLIENTS_PER_PROCESS = 500
+const PATIENCE_MS = 60_000
+
+type Nodes = Helper<NodesCommand, NodesNotice>
+type Clients = Helper<ClientsCommand, ClientsNotice>
+
+export class Stage {
+  readonly load: Load
+  readonly nats: TestNats
+  readonly controlPlane: Part
+  readonly nodes: readonly { readonly from: number; readonly to: number; readonly helper: Nodes }[]
+  readonly clients: readonly Clients[]
+
+  static async open(load: Load, env: Readonly<Record<string, string>> = {}): Promise<Stage> {
+    const nats = await startNats()
+    const argv = ['--listen', FREE, '--metrics-listen', FREE, '--nats', nats.url, '--log-level', 'warn']
+    const controlPlane = await spawnPart('control-plane', argv, { env })
+    const nodes = slices(load.nodes, NODES_PER_PROCESS).map(({ from, to }) => {
+      const moving = Math.min(Math.max(load.moving - from, 0), to - from)
+      const plan: NodesPlan = { nats: nats.url, from, to, moving, flapsPerSecond: from === 0 ? load.flapsPerSecond : 0 }
+      return { from, to, helper: new Helper<NodesCommand, NodesNotice>('./nodes.ts', plan) }
+    })
+    const stage = new Stage(load, nats, controlPlane, nodes)
+    try {
+      await Promise.all(nodes.map(({ helper }) => helper.next('speaking')))
+      await until(
+        'the control plane knows every node',
+        async () => (await stage.page()).get('millrace_control_nodes') === load.nodes,
+        PATIENCE_MS,
+      )
+      await stage.#openClients()
+      return stage
+    } catch (error) {
+      await stage.close()
+      throw error
+    }
+  }
+
+  private constructor(load: Load, nats: TestNats, controlPlane: Part, nodes: Stage['nodes']) {
+    this.load = load
+    this.nats = nats
+    this.controlPlane = controlPlane
+    this.nodes = nodes
+    const address = controlPlane.fields.listen ?? ''
+    this.clients = slices(load.clients, CLIENTS_PER_PROCESS).map(({ from, to }) => {
+      const plan: ClientsPlan = { address, from, to, nodes: load.nodes, rows: load.rows }
+      return new Helper<ClientsCommand, ClientsNotice>('./clients.ts', plan)
+    })
+  }
+
+  async #openClients(): Promise<void> {
+    const timeout = new Promise<never>((_, reject) =>
+      setTimeout(() => reject(new Error(`not every mesh client holds the fleet after ${PATIENCE_MS} ms`)), PATIENCE_MS).unref(),
+    )
+    await Promise.race([Promise.all(this.clients.map((one) => one.next('whole'))), timeout])
+  }
+
+  /** The helper that speaks for a node. */
+  speakerOf(node: number): Nodes {
+    const found = this.nodes.find(({ from, to }) => node >= from && node < to)
+    if (found === undefined) throw new Error(`there is no node ${node}`)
+    return found.helper
+  }
+
+  /** Sums over the labels of each metric of the control plane's page. */
+  async page(): Promise<ReadonlyMap<string, number>> {
+    const text = await (await fetch(`http://${this.controlPlane.fields.metrics}/metrics`)).text()
+    const sums = new Map<string, number>()
+    for (const line of text.split('\n')) {
+      const found = /^([a-z_0-9]+)(?:\{[^}]*\})? (\S+)$/.exec(line)
+      if (found?.[1] !== undefined) sums.set(found[1], (sums.get(found[1]) ?? 0) + Number(found[2]))
+    }
+    return sums
+  }
+
+  async sample(): Promise<Sample> {
+    const tallies = Promise.all(
+      this.clients.map((one) => {
+        const tally = one.next('tally')
+        one.send({ kind: 'tally' })
+        return tally
+      }),
+    )
+    const page = await this.page()
+    const { pid } = this.controlPlane
+    const atMs = performance.now()
+    const cpu = cpuSplit(pid)
+    const { rssKib } = readUsage(pid)
+    const counts = await tallies
+    const sum = (read: (one: (typeof counts)[number]) => number): number => counts.reduce((total, one) => total + read(one), 0)
+    const of = (name: string): number => page.get(name) ?? 0
+    return {
+      atMs,
+      ...cpu,
+      reports: of('millrace_control_reports_total'),
+      drops: of('millrace_control_report_drops_total'),
+      ticks: of('millrace_control_tick_seconds_count'),
+      tickSeconds: of('millrace_control_tick_seconds_sum'),
+      messages: sum((one) => one.messages),
+      bytes: sum((one) => one.bytes),
+      acks: sum((one) => one.acks),
+      proxyReports: sum((one) => one.reports),
+      rssMib: rssKib / 1024,
+      heapMib: of('nodejs_heap_size_used_bytes') / 2 ** 20,
+      delayP99Ms: of('nodejs_eventloop_lag_p99_seconds') * 1000,
+      delayMaxMs: of('nodejs_eventloop_lag_max_seconds') * 1000,
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { helper } of this.nodes) helper.stop()
+    for (const one of this.clients) one.stop()
+    await this.controlPlane.stop()
+    await this.nats.stop()
+  }
+}
+
+function slices(count: number, max: number): readonly { readonly from: number; readonly to: number }[] {
+  const parts = Math.ceil(count / max)
+  return Array.from({ length: parts }, (_, part) => ({
+    from: Math.floor((part * count) / parts),
+    to: Math.floor(((part + 1) * count) / parts),
+  }))
+}

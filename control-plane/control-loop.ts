@@ -12,7 +12,7 @@ import { foldReport } from './fleet/fold-report.ts'
 import type { StoredIntent } from './fleet/intent.ts'
 import type { NodeRecord } from './fleet/node-record.ts'
 import { ProxySession } from './snapshot/proxy-session.ts'
-import { type Push, pushEndpoints, pushLoads } from './snapshot/push.ts'
+import { type Push, pushAll } from './snapshot/push.ts'
 import { type Change, type ControlState, noChange, type StreamId } from './state.ts'
 import { nextStepAt } from './weights/slow-start.ts'
 
@@ -129,7 +129,7 @@ function noteEndpoints(state: ControlState, ids: readonly string[]): void {
 function tick(state: ControlState, now: Millis): readonly Effect[] {
   for (const node of state.agenda.takeDue(now)) look(state, node, now)
   if (!state.settled && state.intentsKnown && state.settlesAt !== undefined && now >= state.settlesAt) state.settled = true
-  const pushes = state.intentsKnown ? [...pushEndpoints(state, now), ...pushLoads(state, now)] : []
+  const pushes = state.intentsKnown ? pushAll(state, now) : []
   const effects: Effect[] = pushes.map((push) => ({ kind: 'push', push }))
   if (state.change.nodes.size > 0 || state.change.endpoints.size > 0) {
     effects.push({ kind: 'changed', change: state.change })

@@ -6,6 +6,7 @@ import type { StoredIntent } from './fleet/intent.ts'
 import type { NodeRecord } from './fleet/node-record.ts'
 import { ProxyViews } from './fleet/proxy-views.ts'
 import { SilenceWatch } from './fleet/silence-watch.ts'
+import { Cadence } from './snapshot/cadence.ts'
 import { LoadLane } from './snapshot/load-lane.ts'
 import type { ProxySession } from './snapshot/proxy-session.ts'
 import { Snapshot } from './snapshot/snapshot.ts'
@@ -37,6 +38,7 @@ export type ControlState = {
   readonly silence: SilenceWatch
   readonly agenda: Agenda
   readonly snapshot: Snapshot
+  readonly cadence: Cadence
   readonly loads: LoadLane
   readonly proxies: Map<StreamId, ProxySession>
   readonly proxyViews: ProxyViews
@@ -58,6 +60,7 @@ export function initialState(now: Millis): ControlState {
     silence: new SilenceWatch(),
     agenda: new Agenda(now),
     snapshot: new Snapshot(),
+    cadence: new Cadence(),
     loads: new LoadLane(),
     proxies: new Map(),
     proxyViews: new ProxyViews(),

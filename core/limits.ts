@@ -233,6 +233,10 @@ export const limits = {
   proxiesMax: 2_000,
   membershipCoalesce: millis(20),
   loadPushPeriod: millis(250),
+  /** From one round of changes that no request could be lost by to the next. */
+  calmPushPeriod: millis(250),
+  /** Between two rounds, for each proxy that is told: about what a message and its answer cost, so that rounds never fill the core. */
+  pushGapPerProxy: millis(0.06),
   slowStart: seconds(30),
   slowStartFloor: 0.1,
   /** So few that slow start does not push to every proxy at every tick. */
@@ -290,6 +294,10 @@ assert(limits.settleAfter > limits.fleetSpreadMax + limits.busWaitMax, 'a settle
 assert(limits.busWaitMax <= limits.linkReturnGrace, 'after a restart of NATS every agent has dialled again before its silence counts')
 assert(limits.busUnconfirmedMax >= limits.busUnconfirmedAsk + limits.reportBytesMax, 'NATS is asked before nothing more is handed over')
 assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')
+assert(
+  limits.proxiesMax * limits.pushGapPerProxy + limits.membershipCoalesce < 150,
+  'news of a failure does not wait longer for its round than it may take to every proxy',
+)
 assert(limits.workerSilenceMax >= 5 * limits.workerHeartbeat, 'a worker that is late once does not hang')
 assert(limits.unreadOutputMax >= limits.socketBacklogMax + 2 * limits.slabSize, 'a backlog of DATA alone never ends a connection')
 assert(limits.waitingMax > limits.streamWindowMax, 'one stream alone is never too much to wait')

@@ -42,9 +42,10 @@ export function makeDeltas(parts: DeltaParts, snapshotVersion: string, nextNonce
   })
 }
 
-export const loadMessages = (loads: readonly LoadUpdate[], nextNonce: () => string, snapshotVersion: string): readonly Uint8Array[] =>
+/** Without a nonce: they want no answer. */
+export const loadMessages = (loads: readonly LoadUpdate[], snapshotVersion: string): readonly Uint8Array[] =>
   chunksOf(loads).map((chunk) =>
-    wrap([EndpointsDelta.encode({ nonce: nextNonce(), upserts: [], removed: [], loads: chunk, snapshotVersion }).finish()]),
+    wrap([EndpointsDelta.encode({ nonce: '', upserts: [], removed: [], loads: chunk, snapshotVersion }).finish()]),
   )
 
 /** A proxy reads a message in one turn of its event loop. */

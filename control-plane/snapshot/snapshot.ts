@@ -3,6 +3,7 @@
  * changes. One owner: the control loop.
  */
 import type { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { type Urgency, urgencyOf } from './cadence.ts'
 import { EMPTY_HASH, hashText, toggle } from './content-hash.ts'
 import { makeResource, type Resource, sameEndpoint } from './resource.ts'
 
@@ -10,6 +11,7 @@ export class Snapshot {
   readonly #resources = new Map<string, Resource>()
   #hash = EMPTY_HASH
   #changed = new Set<string>()
+  #urgent = false
 
   /** True when it is not what it was. */
   put(endpoint: Endpoint, factors: Readonly<Record<string, number>>): boolean {
@@ -19,7 +21,7 @@ export class Snapshot {
     if (before !== undefined) this.#hash = toggle(this.#hash, before.hash)
     this.#hash = toggle(this.#hash, resource.hash)
     this.#resources.set(endpoint.id, resource)
-    this.#changed.add(endpoint.id)
+    this.#note(endpoint.id, urgencyOf(before?.endpoint, endpoint))
     return true
   }
 
@@ -28,7 +30,7 @@ export class Snapshot {
     if (before === undefined) return false
     this.#hash = toggle(this.#hash, before.hash)
     this.#resources.delete(id)
-    this.#changed.add(id)
+    this.#note(id, urgencyOf(before.endpoint, undefined))
     return true
   }
 
@@ -48,11 +50,23 @@ export class Snapshot {
     return hashText(this.#hash)
   }
 
+  /** Of what changed since it was last taken; undefined when nothing did. */
+  get urgency(): Urgency | undefined {
+    if (this.#changed.size === 0) return undefined
+    return this.#urgent ? 'urgent' : 'calm'
+  }
+
   /** Ids that were put or removed since the last call, each once however often it changed. */
   takeChanged(): readonly string[] {
     if (this.#changed.size === 0) return []
     const changed = [...this.#changed]
     this.#changed = new Set()
+    this.#urgent = false
     return changed
+  }
+
+  #note(id: string, urgency: Urgency): void {
+    this.#changed.add(id)
+    if (urgency === 'urgent') this.#urgent = true
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import { ProxySession } from '../../control-plane/snapshot/proxy-session.ts'
-import { pushEndpoints } from '../../control-plane/snapshot/push.ts'
+import { pushAll } from '../../control-plane/snapshot/push.ts'
 import { type ControlState, initialState, type StreamId } from '../../control-plane/state.ts'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
@@ -37,6 +37,7 @@ class MeshPlay implements Play {
   }))
   #state: ControlState = initialState(millis(0))
   #lastStream = 0
+  #now = millis(0)
   readonly #fleet = new Map<string, Endpoint>()
 
   constructor(counts: Counts) {
@@ -126,7 +127,9 @@ class MeshPlay implements Play {
   }
 
   #push(): boolean {
-    const pushes = pushEndpoints(this.#state, millis(0))
+    // Each time it is time again for what can wait.
+    this.#now = millis(this.#now + limits.calmPushPeriod)
+    const pushes = pushAll(this.#state, this.#now)
     for (const { streams, bytes } of pushes) {
       must(bytes.length <= limits.deltaBytesMax + 2 * ENDPOINT_MAX, `a message of ${bytes.length} bytes`)
       for (const stream of streams) {

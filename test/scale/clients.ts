@@ -24,6 +24,8 @@ export type ClientsCommand =
 export type ClientsNotice =
   /** Every client holds every endpoint. */
   | { readonly kind: 'whole' }
+  /** The watch is in place. */
+  | { readonly kind: 'watching' }
   | { readonly kind: 'seen'; readonly at: readonly number[] }
   | ({ readonly kind: 'tally'; readonly at: number } & PeerCounts)
   | { readonly kind: 'picture'; readonly counts: Readonly<Record<string, number>> }
@@ -77,6 +79,7 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
     watched = new Set(ids)
     missing = new Array<number>(size).fill(ids.length)
     seen = []
+    tell({ kind: 'watching' })
   }
   for (let client = 0; client < size; client++) {
     const hello = { proxyId: `proxy-${plan.from + client}`, zone: `zone-${client % 3}` }

@@ -34,9 +34,7 @@ export async function wholeFleetAtOnce(name: string, load: Load, warmSeconds: nu
   const stage = await Stage.open(load)
   try {
     await wait(warmSeconds * 1_000)
-    const seen = Promise.all(stage.clients.map((one) => one.next('seen')))
-    for (const one of stage.clients) one.send({ kind: 'watch-all' })
-    await wait(BETWEEN_MS)
+    const seen = await stage.watch('all')
     const told = Promise.all(stage.nodes.map(({ helper }) => helper.next('told')))
     for (const { helper } of stage.nodes) helper.send({ kind: 'fail-all' })
     const began = Math.min(...(await told).map(({ at }) => at))
@@ -44,7 +42,7 @@ export async function wholeFleetAtOnce(name: string, load: Load, warmSeconds: nu
       name,
       load,
       `${load.clients} mesh clients`,
-      (await seen).flatMap(({ at }) => at.map((one) => one - began)),
+      (await seen()).map((at) => at - began),
     )
   } finally {
     await stage.close()
@@ -62,14 +60,11 @@ export async function failuresAtProxies(name: string, load: Load, proxies: numbe
     const watches = parts.map((part) => new HealthWatch(part.fields.listen ?? '', WATCHED_MODEL))
     const all = (serving: boolean): Promise<readonly number[]> => Promise.all(watches.map((watch) => watch.becomes(serving)))
     const times: number[] = []
-    const speaker = stage.speakerOf(WATCHED_NODE)
     for (let turn = 0; turn < failures; turn++) {
       await all(true)
-      const told = speaker.next('told')
-      speaker.send({ kind: 'fail', at: WATCHED_NODE })
-      const [{ at }, heard] = await Promise.all([told, all(false)])
+      const [at, heard] = await Promise.all([stage.say(WATCHED_NODE, 'fail'), all(false)])
       times.push(...heard.map((one) => one - at))
-      speaker.send({ kind: 'recover', at: WATCHED_NODE })
+      await stage.say(WATCHED_NODE, 'recover')
     }
     for (const watch of watches) watch.close()
     return describe(name, load, `${proxies} proxies as processes`, times)
@@ -80,16 +75,11 @@ export async function failuresAtProxies(name: string, load: Load, proxies: numbe
 }
 
 async function fail(stage: Stage, node: number): Promise<readonly number[]> {
-  const ids = endpointsOf(node)
-  for (const one of stage.clients) one.send({ kind: 'watch', ids })
-  // The watch is in place before the failure: both go by pipes of which none waits for the other.
-  await wait(BETWEEN_MS / 3)
-  const seen = Promise.all(stage.clients.map((one) => one.next('seen')))
-  const told = stage.speakerOf(node).next('told')
-  stage.speakerOf(node).send({ kind: 'fail', at: node })
-  const [{ at }, all] = await Promise.all([told, seen])
-  stage.speakerOf(node).send({ kind: 'recover', at: node })
-  return all.flatMap((one) => one.at.map((heard) => heard - at))
+  const seen = await stage.watch(endpointsOf(node))
+  const at = await stage.say(node, 'fail')
+  const times = (await seen()).map((heard) => heard - at)
+  await stage.say(node, 'recover')
+  return times
 }
 
 function describe(name: string, load: Load, listeners: string, times: number[]): LatencyRow {

@@ -97,11 +97,22 @@ export class Stage {
     await Promise.race([Promise.all(this.clients.map((one) => one.next('whole'))), timeout])
   }
 
-  /** The helper that speaks for a node. */
-  speakerOf(node: number): Nodes {
-    const found = this.nodes.find(({ from, to }) => node >= from && node < to)
-    if (found === undefined) throw new Error(`there is no node ${node}`)
-    return found.helper
+  /** Resolves when every client watches; what it resolves with tells, once they all have, when each heard that all these endpoints are FAILED. */
+  async watch(ids: readonly string[] | 'all'): Promise<() => Promise<readonly number[]>> {
+    const seen = Promise.all(this.clients.map((one) => one.next('seen')))
+    const watching = Promise.all(this.clients.map((one) => one.next('watching')))
+    for (const one of this.clients) one.send(ids === 'all' ? { kind: 'watch-all' } : { kind: 'watch', ids })
+    await watching
+    return async () => (await seen).flatMap(({ at }) => at)
+  }
+
+  /** When the report of it went into the socket. */
+  async say(node: number, kind: 'fail' | 'recover'): Promise<number> {
+    const { helper } = this.nodes.find(({ from, to }) => node >= from && node < to) ?? {}
+    if (helper === undefined) throw new Error(`there is no node ${node}`)
+    const told = helper.next('told')
+    helper.send({ kind, at: node })
+    return (await told).at
   }
 
   /** Sums over the labels of each metric of the control plane's page. */

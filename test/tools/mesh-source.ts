@@ -83,7 +83,7 @@ export async function startMeshSource(listen = '127.0.0.1:0'): Promise<MeshSourc
       await Promise.all(taken)
     },
     pushLoads(loads) {
-      for (const bytes of loadMessages(loads, () => '', `test-${nonce}`)) write(bytes)
+      for (const bytes of loadMessages(loads, `test-${nonce}`)) write(bytes)
     },
     stop: () => server.forceShutdown(),
   }

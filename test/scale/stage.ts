@@ -5,6 +5,7 @@ import { startNats, type TestNats } from '../tools/nats.ts'
 import { type Part, spawnPart } from '../tools/spawn-part.ts'
 import type { ClientsCommand, ClientsNotice, ClientsPlan } from './clients.ts'
 import { Helper } from './helper.ts'
+import type { PeerCounts } from './mesh-peer.ts'
 import type { NodesCommand, NodesNotice, NodesPlan } from './nodes.ts'
 
 export type Load = {
@@ -51,7 +52,7 @@ export class Stage {
   readonly nats: TestNats
   readonly controlPlane: Part
   readonly nodes: readonly { readonly from: number; readonly to: number; readonly helper: Nodes }[]
-  readonly clients: readonly Clients[]
+  readonly clients: Clients[] = []
 
   static async open(load: Load, env: Readonly<Record<string, string>> = {}): Promise<Stage> {
     const nats = await startNats()
@@ -83,14 +84,14 @@ export class Stage {
     this.nats = nats
     this.controlPlane = controlPlane
     this.nodes = nodes
-    const address = controlPlane.fields.listen ?? ''
-    this.clients = slices(load.clients, CLIENTS_PER_PROCESS).map(({ from, to }) => {
-      const plan: ClientsPlan = { address, from, to, nodes: load.nodes, rows: load.rows }
-      return new Helper<ClientsCommand, ClientsNotice>('./clients.ts', plan)
-    })
   }
 
+  /** They come to a fleet that is known. */
   async #openClients(): Promise<void> {
+    const { nodes, clients, rows } = this.load
+    const address = this.controlPlane.fields.listen ?? ''
+    for (const { from, to } of slices(clients, CLIENTS_PER_PROCESS))
+      this.clients.push(new Helper<ClientsCommand, ClientsNotice>('./clients.ts', { address, from, to, nodes, rows } satisfies ClientsPlan))
     const timeout = new Promise<never>((_, reject) =>
       setTimeout(() => reject(new Error(`not every mesh client holds the fleet after ${PATIENCE_MS} ms`)), PATIENCE_MS).unref(),
     )
@@ -126,21 +127,26 @@ export class Stage {
     return sums
   }
 
+  /** What all clients together have received and said. */
+  async tally(): Promise<PeerCounts> {
+    const told = this.clients.map((one) => {
+      const tally = one.next('tally')
+      one.send({ kind: 'tally' })
+      return tally
+    })
+    const sums: PeerCounts = { messages: 0, bytes: 0, acks: 0, reports: 0 }
+    for (const one of await Promise.all(told)) for (const name of ['messages', 'bytes', 'acks', 'reports'] as const) sums[name] += one[name]
+    return sums
+  }
+
   async sample(): Promise<Sample> {
-    const tallies = Promise.all(
-      this.clients.map((one) => {
-        const tally = one.next('tally')
-        one.send({ kind: 'tally' })
-        return tally
-      }),
-    )
+    const tally = this.tally()
     const page = await this.page()
     const { pid } = this.controlPlane
     const atMs = performance.now()
     const cpu = cpuSplit(pid)
     const { rssKib } = readUsage(pid)
-    const counts = await tallies
-    const sum = (read: (one: (typeof counts)[number]) => number): number => counts.reduce((total, one) => total + read(one), 0)
+    const counts = await tally
     const of = (name: string): number => page.get(name) ?? 0
     return {
       atMs,
@@ -149,10 +155,10 @@ export class Stage {
       drops: of('millrace_control_report_drops_total'),
       ticks: of('millrace_control_tick_seconds_count'),
       tickSeconds: of('millrace_control_tick_seconds_sum'),
-      messages: sum((one) => one.messages),
-      bytes: sum((one) => one.bytes),
-      acks: sum((one) => one.acks),
-      proxyReports: sum((one) => one.reports),
+      messages: counts.messages,
+      bytes: counts.bytes,
+      acks: counts.acks,
+      proxyReports: counts.reports,
       rssMib: rssKib / 1024,
       heapMib: of('nodejs_heap_size_used_bytes') / 2 ** 20,
       delayP99Ms: of('nodejs_eventloop_lag_p99_seconds') * 1000,

@@ -26,7 +26,7 @@ const FLAGS_ONLY = {
 }
 
 test("Triton's own ports stand beside its gRPC address when nothing else is said", () => {
-  expect(agent('--server-grpc', '10.0.0.7:8001').servers).toEqual([FLAGS_ONLY])
+  expect(agent('--server-grpc', '10.0.0.7:8001').servers).toMatchObject([FLAGS_ONLY])
 })
 
 test('lists have commas between', () => {
@@ -65,7 +65,32 @@ servers:
   ])
 })
 
+test('a file tells how a server is probed', () => {
+  const probe = (text: string) => agent('--config', inFile(`servers:\n  - probe: ${text}`)).servers[0]?.probe
+  expect(probe('off')).toMatchObject({ deep: false })
+  expect(probe('deep')).toMatchObject({ deep: true, period: 10_000, timeout: 5_000, questions: {} })
+  const given = '{ everyMs: 30000, models: { a: off, b: { inputs: [{ name: x, datatype: FP32, shape: [1], data: [0] }] } } }'
+  expect(probe(given)).toMatchObject({
+    deep: true,
+    period: 30_000,
+    timeout: 5_000,
+    questions: { a: 'off', b: { inputs: [{ name: 'x' }] } },
+  })
+  expect(probe('{ models: { m: { path: /v1/models/m:predict, body: { instances: [1] } } } }')).toMatchObject({
+    questions: { m: { path: '/v1/models/m:predict', body: { instances: [1] } } },
+  })
+})
+
 test.each([
+  ['servers:\n  - name: a\n    probe: often', /agent\.yaml:3: servers\[0\]\.probe: wants off, deep, or/],
+  [
+    'servers:\n  - name: a\n    probe: { every: 3 }',
+    /agent\.yaml:3: servers\[0\]\.probe\.every: there is no such field; known are everyMs, timeoutMs, models/,
+  ],
+  [
+    'servers:\n  - probe:\n      models:\n        m:\n          inputs: [{ name: x, datatype: FP32, shape: [2], data: [0] }]',
+    /agent\.yaml:5: servers\[0\]\.probe\.models\.m\.inputs\[0\]\.data: the shape holds 2 elements and data has 1/,
+  ],
   ['servers:\n  - name: a\n    gprc: h:1', /agent\.yaml:3: servers\[0\]\.gprc: there is no such field; known are name, kind, grpc/],
   ['servers:\n  - name: a\n  - name: b\n    grpc: 8001', /agent\.yaml:4: servers\[1\]\.grpc: /],
   ['servers:\n  - name: a\n  - name: a', /agent\.yaml:3: servers\[1\]\.name: two servers are named a/],

@@ -5,7 +5,7 @@ import { natsAccess, natsSettings } from '../core/edge/nats-settings.ts'
 import { flag, hostPort, logLevel, readSettings, type Setting, UsageError } from '../core/edge/settings.ts'
 import { isMeshName, isNodeId } from '../core/ids.ts'
 import { clashOf, type ServerSpec, specOf } from './discovery/server-spec.ts'
-import { capacity, metricsUrl, names, SERVER_FIELDS, serverName, serverRows } from './wire/server-schema.ts'
+import { capacity, knownServerFields, metricsUrl, names, serverName, serverRows } from './wire/server-schema.ts'
 
 const nodeId = z.string().refine(isNodeId, 'wants letters, digits, _ and -, at most 63, for example gpu-a')
 const name = (fallback: string, schema: z.ZodType<string>, about: string) => ({ value: 'name', about, schema, fallback }) as const
@@ -35,7 +35,7 @@ const settings = {
     schema: names,
   },
   capacity: { value: 'requests', about: 'how many requests it takes at once', schema: capacity },
-  servers: { about: 'several servers', schema: serverRows, onlyInFile: () => SERVER_FIELDS },
+  servers: { about: 'several servers', schema: serverRows, onlyInFile: knownServerFields },
   simulated: { about: 'say wherever this node is shown that it is not real', schema: flag, fallback: false },
   logLevel: { value: 'level', about: 'trace, debug, info, warn, error or silent', schema: logLevel, fallback: 'info' },
 } as const satisfies Record<string, Setting<unknown>>

@@ -1,5 +1,6 @@
 /** Wires an agent: what looks, what decides, what tells. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { createLog } from '../core/edge/log.ts'
 import { Counter, Gauge, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
 import { connectNats } from '../core/edge/nats-link.ts'
@@ -10,19 +11,22 @@ import { endpointId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { fleetSpread } from '../core/spread.ts'
 import { nodeInbox, rollCall, telemetrySubject } from '../core/subjects.ts'
+import { millis } from '../core/units.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { readConfig } from './config.ts'
 import { bindGpus } from './discovery/gpu-wish.ts'
 import { SampleLoop } from './sample-loop.ts'
 import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
-import { modelLister } from './wire/list-models.ts'
+import { openServer } from './wire/open-server.ts'
 import { reportPublisher } from './wire/publish-report.ts'
 import { hostReader } from './wire/read-host.ts'
 import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
+import { serverMetrics } from './wire/server-metrics.ts'
 import { watchFaults } from './wire/watch-faults.ts'
-import { watchServer } from './wire/watch-server.ts'
-import { watchServers } from './wire/watch-servers.ts'
+import { type ServerWatches, watchServers } from './wire/watch-servers.ts'
+
+const FIRST_LOOK_POLL = millis(20)
 
 export async function main(argv: readonly string[]): Promise<void> {
   const config = readConfig(argv)
@@ -49,13 +53,6 @@ export async function main(argv: readonly string[]): Promise<void> {
     registers,
   })
 
-  const scrapes = new Counter({
-    name: 'millrace_agent_scrapes_total',
-    help: 'Times a metrics page of an inference server was asked for, by how that ended',
-    labelNames: ['ended'],
-    registers,
-  })
-
   let busUp = false
   const page = await serveMetrics(config.metricsListen, registry, () =>
     busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats.join(', ')} is not connected` },
@@ -72,7 +69,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   busUp = true
 
   // Not within the call: the loop comes last, and several changes of one moment are one report.
-  const lookSoon = (): void => void setImmediate(() => loop.look())
+  let begun = false
+  const lookSoon = (): void => void setImmediate(() => begun && loop.look())
   const smi = runNvidiaSmi({
     program: config.nvidiaSmi,
     clock: systemClock,
@@ -90,18 +88,18 @@ export async function main(argv: readonly string[]): Promise<void> {
     onOverrun: () => kernelOverruns.inc(),
   })
   life.onStop('kernel-log', () => kernelLog.close())
-  const servers = watchServers((spec) =>
-    watchServer({
-      id: endpointId(config.node, spec.name),
-      spec,
+  const countsOf = serverMetrics(registry, () => servers.reports())
+  const servers = watchServers((spec) => {
+    const id = endpointId(config.node, spec.name)
+    return openServer(spec, {
+      id,
       gpus: () => bindGpus(spec.gpus, faults.gpus().gpus),
-      lister: spec.models === undefined ? modelLister(spec) : undefined,
       clock: systemClock,
       log,
       onChange: lookSoon,
-      onScrape: (ended) => scrapes.inc({ ended }),
-    }),
-  )
+      ...countsOf(id),
+    })
+  })
   servers.become(config.servers)
   life.onStop('servers', () => servers.close())
 
@@ -145,6 +143,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       this.set(faults.count())
     },
   })
+  await firstLook(servers)
+  begun = true
   const timer = setInterval(() => {
     samples.inc()
     loop.look()
@@ -156,4 +156,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
   await link.subscribe(rollCall(config.mesh), () => loop.rollCalled())
   announceReady('agent', { metrics: page.address })
+}
+
+/** So that an agent that starts anew does not call a server unknown that was ready all the time. */
+async function firstLook(servers: ServerWatches): Promise<void> {
+  for (const until = systemClock.now() + limits.firstLookMax; systemClock.now() < until && !servers.seen(); ) await wait(FIRST_LOOK_POLL)
 }

@@ -157,6 +157,20 @@ export const limits = {
   gpusPerNodeMax: 64,
   endpointsPerNodeMax: 64,
   probeTimeout: seconds(1),
+  /** A tiny real inference: how long it may take, how often it is asked, and at most this share of the time that a server has. */
+  deepProbeTimeout: seconds(5),
+  deepProbePeriod: seconds(10),
+  deepProbeShare: 0.01,
+  /** After an answer that was not well: soon enough to tell one slip from a fault. */
+  deepProbeAgain: seconds(1),
+  /** A server that finishes others' requests shows by that that it works. */
+  deepProbeLoadedPeriod: seconds(60),
+  deepProbeBytesMax: mib(1),
+  /** Requests wait and none was finished for longer than this: that is no long request any more. */
+  workSilenceMax: seconds(120),
+  /** A first report waits so long for a first look at every server, so that an agent that starts anew does not call a ready server unknown. */
+  firstLookMax: seconds(2),
+  modelListPeriod: seconds(2),
   smiSilenceMax: seconds(5),
   /** While no row is older, nvidia-smi may be asked something else. */
   smiFreshMax: seconds(3),
@@ -288,6 +302,8 @@ assert(limits.smiFreshMax < limits.smiSilenceMax, 'what seems to hang is asked n
 assert(limits.smiFreshMax > limits.smiRestartFirst, 'a run that ends after each block does not count as one that hangs')
 assert(limits.smiDetailsAgeMax >= 3 * limits.smiDetailsPeriod, 'one question without an answer makes nothing unknown')
 assert(limits.smiAskMax < limits.smiDetailsPeriod, 'a question has its answer or its end before the next is due')
+assert(limits.deepProbeLoadedPeriod >= limits.deepProbePeriod, 'a server that works is not asked more often than one that may not')
+assert(limits.deepProbeTimeout >= limits.probeTimeout, 'an inference may take longer than a health answer')
 assert(limits.lastResortAfterMissed > limits.staleAfterMissed, 'an endpoint is stale before it is the last resort')
 assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane has had time to hear a full report of every node')
 assert(limits.settleAfter > limits.fleetSpreadMax + limits.busWaitMax, 'a settled control plane has heard the answers to its roll call')

@@ -3,7 +3,8 @@ import { type Evidence, FRESH_HEALTH, stepHealth } from './endpoint-health.ts'
 
 const ready: Evidence = { kind: 'ready' }
 const refused: Evidence = { kind: 'refused' }
-const slow: Evidence = { kind: 'bad', reason: 'no answer within 1000 ms' }
+const slow: Evidence = { kind: 'slow', reason: 'no answer within 1000 ms' }
+const full: Evidence = { kind: 'busy', reason: 'its queue is full' }
 const loading: Evidence = { kind: 'bad', reason: 'not ready (HTTP 400)' }
 
 function play(...evidence: Evidence[]): string[] {
@@ -24,6 +25,12 @@ test.each<[string, Evidence[], string[]]>([
   ['one slow answer is forgiven', [ready, slow, ready, slow, ready], ['ready', 'ready', 'ready', 'ready', 'ready']],
   ['two bad answers in a row fail', [ready, slow, loading], ['ready', 'ready', 'failed: not ready (HTTP 400)']],
   ['a failed server says its newest reason', [ready, refused, loading], ['ready', 'failed: refused', 'failed: not ready (HTTP 400)']],
+  ['a server that turns work away lives', [full, ready, full, refused, full], ['busy', 'ready', 'busy', 'failed: refused', 'busy']],
+  [
+    'one slow answer is forgiven to a busy one too',
+    [full, slow, full, slow, slow],
+    ['busy', 'busy', 'busy', 'busy', 'failed: no answer within 1000 ms'],
+  ],
   ['a failed server is ready again by one ready answer', [ready, refused, ready, slow], ['ready', 'failed: refused', 'ready', 'ready']],
 ])('%s', (_, evidence, expected) => {
   expect(play(...evidence)).toEqual(expected)

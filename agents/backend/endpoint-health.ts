@@ -1,24 +1,30 @@
 /**
- * Decides the health of the inference server beside the agent from what its health port answers. Invariant: STARTING is left by a ready answer only, so a
- * server that never served is never called failed; a refused connection fails a ready one at once, anything softer must be seen twice in a row.
+ * Decides the health of the inference server beside the agent from what it answers. Invariants: STARTING is left by an answer of a server that serves
+ * only, so one that never served is never called failed; a refused connection fails a serving one at once, anything softer must be seen twice in a row;
+ * a server that turns work away because it has too much lives, and is busy.
  */
 import { EndpointHealth, type EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
 export type Health =
   | { readonly state: 'starting'; readonly reason: string }
   | { readonly state: 'ready'; readonly doubt: boolean }
+  | { readonly state: 'busy'; readonly reason: string; readonly doubt: boolean }
   | { readonly state: 'failed'; readonly reason: string }
 
 export type Evidence =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'busy'; readonly reason: string }
   | { readonly kind: 'refused' }
-  /** Not ready, too slow, or an answer that makes no sense. */
+  /** Nothing came within the time. */
+  | { readonly kind: 'slow'; readonly reason: string }
+  /** Not ready, or an answer that makes no sense. */
   | { readonly kind: 'bad'; readonly reason: string }
 
 export const FRESH_HEALTH: Health = { state: 'starting', reason: 'not asked yet' }
 
 export function stepHealth(health: Health, evidence: Evidence): Health {
   if (evidence.kind === 'ready') return { state: 'ready', doubt: false }
+  if (evidence.kind === 'busy') return { state: 'busy', reason: evidence.reason, doubt: false }
   const reason = evidence.kind === 'refused' ? 'refused' : evidence.reason
   switch (health.state) {
     case 'starting':
@@ -26,7 +32,8 @@ export function stepHealth(health: Health, evidence: Evidence): Health {
     case 'failed':
       return { state: 'failed', reason }
     case 'ready':
-      return evidence.kind === 'refused' || health.doubt ? { state: 'failed', reason } : { state: 'ready', doubt: true }
+    case 'busy':
+      return evidence.kind === 'refused' || health.doubt ? { state: 'failed', reason } : { ...health, doubt: true }
     default:
       return health satisfies never
   }
@@ -38,6 +45,8 @@ export function healthOf(health: Health): Pick<EndpointReport, 'health' | 'healt
       return { health: EndpointHealth.ENDPOINT_HEALTH_STARTING, healthReason: health.reason }
     case 'ready':
       return { health: EndpointHealth.ENDPOINT_HEALTH_READY, healthReason: '' }
+    case 'busy':
+      return { health: EndpointHealth.ENDPOINT_HEALTH_BUSY, healthReason: health.reason }
     case 'failed':
       return { health: EndpointHealth.ENDPOINT_HEALTH_FAILED, healthReason: health.reason }
     default:

@@ -5,6 +5,7 @@
  */
 import { Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type Door, KINDS, type Page, SERVER_KINDS, type ServerKind } from '../backend/kinds.ts'
+import { type ProbeWish, USUAL_PROBE } from '../probe/probe-wish.ts'
 
 /** As an operator tells it. */
 export type ServerRow = {
@@ -20,6 +21,7 @@ export type ServerRow = {
   /** Uuids, or the numbers that nvidia-smi gives them. */
   readonly gpus?: readonly string[] | undefined
   readonly capacity?: number | undefined
+  readonly probe?: ProbeWish | undefined
 }
 
 export type ServerSpec = {
@@ -36,6 +38,7 @@ export type ServerSpec = {
   readonly models: readonly string[] | undefined
   readonly gpus: readonly string[] | undefined
   readonly capacity: number | undefined
+  readonly probe: ProbeWish
 }
 
 const LOOPBACK = '127.0.0.1'
@@ -60,6 +63,7 @@ export function specOf(row: ServerRow): ServerSpec {
     models: row.models,
     gpus: row.gpus,
     capacity: row.capacity,
+    probe: row.probe ?? USUAL_PROBE,
   }
 }
 

@@ -22,7 +22,7 @@ export async function askHealth(spec: ServerSpec, models: readonly string[]): Pr
     if (url === undefined) continue
     const answer = await httpAsk(url, limits.probeTimeout, HEALTH_ANSWER_MAX)
     last = { evidence: weigh(answer, health.ready), took: answer.kind === 'answer' ? answer.took : undefined }
-    if (last.evidence.kind !== 'bad') return last
+    if (last.evidence.kind === 'ready' || last.evidence.kind === 'refused') return last
   }
   return last
 }
@@ -35,7 +35,7 @@ function weigh(answer: HttpAnswer, ready: ((body: string) => boolean) | undefine
     case 'refused':
       return { kind: 'refused' }
     case 'timeout':
-      return { kind: 'bad', reason: `no answer within ${limits.probeTimeout} ms` }
+      return { kind: 'slow', reason: `no answer within ${limits.probeTimeout} ms` }
     case 'too-large':
       return { kind: 'bad', reason: 'a health answer without end' }
     case 'broken':

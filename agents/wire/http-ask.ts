@@ -9,11 +9,15 @@ export type HttpAnswer =
   | { readonly kind: 'too-large' }
   | { readonly kind: 'broken'; readonly detail: string }
 
-export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes): Promise<HttpAnswer> {
+export type HttpPost = { readonly json: string; readonly signal: AbortSignal }
+
+/** A GET, or a POST that can be given up. */
+export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes, post?: HttpPost): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const began = performance.now()
     // A fresh connection each time also asks whether the port still accepts; a kept one would not.
-    const asked = request(url, { agent: false }, (response) => {
+    const how = post === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, signal: post.signal }
+    const asked = request(url, { agent: false, ...how }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
@@ -40,6 +44,6 @@ export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes): Promise<H
     asked.on('error', (error: NodeJS.ErrnoException) =>
       end(error.code === 'ECONNREFUSED' ? { kind: 'refused' } : { kind: 'broken', detail: error.message }),
     )
-    asked.end()
+    asked.end(post?.json)
   })
 }

@@ -7,6 +7,7 @@ import type { Millis } from '../../core/units.ts'
 import { KINDS } from '../backend/kinds.ts'
 import { type DatedReading, loadOf, withReading } from '../backend/load-of.ts'
 import { readLoad } from '../backend/read-load.ts'
+import type { Reading } from '../backend/reading.ts'
 import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
 import { type HttpAnswer, httpAsk } from './http-ask.ts'
 
@@ -25,12 +26,13 @@ export type ScraperOptions = {
   readonly clock: Clock
   readonly log: Logger
   readonly onScrape?: ((scrape: Scrape) => void) | undefined
+  readonly onReading?: (at: Millis, reading: Reading) => void
 }
 
 const UNKNOWN: SourcedLoad = { load: {}, sources: {} }
 const ANY_MODEL = '*'
 
-export function loadScraper({ id, spec, clock, log, onScrape }: ScraperOptions): LoadScraper {
+export function loadScraper({ id, spec, clock, log, onScrape, onReading }: ScraperOptions): LoadScraper {
   const page = KINDS[spec.kind].load
   let readings: readonly DatedReading[] = []
   let bodies: readonly string[] = []
@@ -62,7 +64,9 @@ export function loadScraper({ id, spec, clock, log, onScrape }: ScraperOptions):
       const { reading, left } = readLoad(spec.kind, text ?? '', bodies)
       if (left > 0) unread('too-many-samples', { left })
       else if (text !== undefined) onScrape?.('read')
-      readings = withReading(readings, { at: clock.now(), reading })
+      const at = clock.now()
+      readings = withReading(readings, { at, reading })
+      onReading?.(at, reading)
     },
     load() {
       const last = readings.at(-1)

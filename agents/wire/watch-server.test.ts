@@ -49,6 +49,7 @@ function watch(server: FakeServer, models: readonly string[] | ModelLister, onCh
     }),
     gpus: () => ({ gpuUuids: ['GPU-1'], gpuBinding: GpuBinding.GPU_BINDING_ALL }),
     lister: told.lister,
+    deep: undefined,
     clock: systemClock,
     log: createLog('test', 'silent'),
     onChange,
@@ -91,7 +92,7 @@ test('the queue is read from the metrics page, and is unknown again when the pag
 test('a server is not ready before it was asked for its models', async () => {
   const server = await startServer()
   let answer: (models: readonly string[]) => void = () => {}
-  const watched = watch(server, { list: () => new Promise((resolve) => (answer = resolve)), close: () => {} })
+  const watched = watch(server, { list: () => new Promise((resolve) => (answer = resolve)) })
   await vi.waitFor(() => expect(answer.length).toBe(1), soon)
   expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_STARTING, models: ['*'] })
   answer(['echo', 'llm'])
@@ -99,7 +100,7 @@ test('a server is not ready before it was asked for its models', async () => {
 })
 
 test('a server that does not say what it serves is taken to serve all', async () => {
-  const watched = watch(await startServer(), { list: async () => undefined, close: () => {} })
+  const watched = watch(await startServer(), { list: async () => undefined })
   await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_READY, models: ['*'] }), soon)
 })
 

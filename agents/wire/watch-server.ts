@@ -4,17 +4,23 @@ import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
+import { type Evidence, FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
 import { protocolOf } from '../backend/kinds.ts'
 import { loadReport } from '../backend/load-of.ts'
 import type { BoundGpus } from '../discovery/gpu-wish.ts'
 import type { ServerSpec } from '../discovery/server-spec.ts'
+import { sightOf } from '../probe/sight.ts'
 import { askHealth } from './ask-health.ts'
+import type { DeepProbe } from './deep-probe.ts'
 import type { ModelLister } from './list-models.ts'
 import { loadScraper, type Scrape } from './scrape-load.ts'
 
 export type ServerWatch = {
   report(): EndpointReport
+  /** It answered a first question, or did not in time. */
+  seen(): boolean
+  /** Looks at everything now, and asks every model. */
+  probeNow(): Promise<void>
   close(): Promise<void>
 }
 
@@ -22,60 +28,78 @@ export type ServerWatchOptions = {
   readonly id: string
   readonly spec: ServerSpec
   readonly gpus: () => BoundGpus
-  /** How to find out what it serves, when nobody said so. */
+  /** How to find out what it serves; undefined for a server that has no list. */
   readonly lister: ModelLister | undefined
+  /** Undefined where that a model says that it is ready has to do. */
+  readonly deep: DeepProbe | undefined
   readonly clock: Clock
   readonly log: Logger
   readonly onChange: () => void
   readonly onScrape?: (scrape: Scrape) => void
 }
 
-const ANY_MODEL: readonly string[] = ['*']
+const ANY_MODEL = '*'
 
 export function watchServer(options: ServerWatchOptions): ServerWatch {
-  const { id, spec, lister, clock, log } = options
+  const { id, spec, lister, deep, clock, log } = options
   let health: Health = FRESH_HEALTH
+  let looked = false
   let probeLatencyMs: number | undefined
-  const scraper = loadScraper(options)
-  let models = spec.models
+  const scraper = loadScraper({ ...options, onReading: (at, reading) => deep?.seen(sightOf(at, reading)) })
+  /** What the server says that it has ready. */
+  let listed: readonly string[] | undefined
   let modelsAskedAt: Millis | undefined
 
   const askModels = async (): Promise<void> => {
-    if (lister === undefined) return
     modelsAskedAt = clock.now()
-    const listed = await lister.list()
-    if (listed === undefined) log.debug({ endpoint: id }, 'models.unknown')
-    models = listed ?? models
+    const answer = await lister?.list()
+    if (answer === undefined) log.debug({ endpoint: id }, 'models.unknown')
+    listed = answer ?? listed
+    deep?.models(probedModels(spec.models, listed))
   }
 
   const probe = async (): Promise<void> => {
-    const { evidence, took } = await askHealth(spec, models ?? [])
+    const began = clock.now()
+    const { evidence: page, took } = await askHealth(spec, spec.models ?? listed ?? [])
     probeLatencyMs = took
-    const becomesReady = evidence.kind === 'ready' && health.state !== 'ready'
-    // A server is not offered before it is known for which models, or until it has declined to say.
-    if (becomesReady) await askModels()
+    if (page.kind === 'refused') deep?.reset()
+    // A server is not offered before it is known for which models, or until it has declined to say; nor before the first of them was probed.
+    if (page.kind === 'ready' && (modelsAskedAt === undefined || health.state === 'starting' || health.state === 'failed')) {
+      await askModels()
+      await deep?.turn(limits.samplePeriod)
+    }
+    const offered = offeredModels(spec.models, listed)
+    const judged = deep?.judge(page, began) ?? page
+    const evidence: Evidence =
+      judged.kind === 'ready' && offered.length === 0 ? { kind: 'bad', reason: 'none of its models is ready' } : judged
     const next = stepHealth(health, evidence)
     const changed = next.state !== health.state
     health = next
+    looked = true
     if (!changed) return
     log.info({ endpoint: id, state: health.state, reason: healthOf(health).healthReason }, 'endpoint.health')
     options.onChange()
   }
 
-  const scrape = (): Promise<void> => scraper.scrape(models ?? [])
+  const scrape = (): Promise<void> => scraper.scrape(spec.models ?? listed ?? [])
 
   const refreshModels = async (): Promise<void> => {
-    if (modelsAskedAt !== undefined && clock.now() - modelsAskedAt >= limits.fullReportPeriod && health.state === 'ready') await askModels()
+    if (modelsAskedAt === undefined || health.state === 'starting' || health.state === 'failed') return
+    if (clock.now() - modelsAskedAt >= limits.modelListPeriod) await askModels()
   }
 
-  const rounds = [probe, scrape, refreshModels].map((ask) => everyPeriod(ask))
+  const probeModels = async (): Promise<void> => {
+    if (health.state === 'ready' || health.state === 'busy') await deep?.turn(limits.samplePeriod)
+  }
+
+  const rounds = [probe, scrape, refreshModels, probeModels].map((ask) => everyPeriod(ask))
   return {
     report() {
       return {
         id,
         address: spec.advertise,
         protocol: protocolOf(spec.kind, spec.grpc !== undefined),
-        models: [...(models ?? ANY_MODEL)],
+        models: servedOf(offeredModels(spec.models, listed), deep?.served()),
         ...options.gpus(),
         serverKind: spec.kind,
         ...healthOf(health),
@@ -83,11 +107,34 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
         ...loadReport(scraper.load(), spec.capacity),
       }
     },
-    async close() {
-      await Promise.all(rounds.map((stop) => stop()))
-      lister?.close()
+    seen: () => looked,
+    async probeNow() {
+      await askModels()
+      await deep?.askAll()
+      await probe()
     },
+    close: async () => void (await Promise.all(rounds.map((stop) => stop()))),
   }
+}
+
+/** What was said of it, of that what it has ready; a list that it does not give takes nothing away. */
+const offeredModels = (told: readonly string[] | undefined, listed: readonly string[] | undefined): readonly string[] =>
+  told === undefined
+    ? (listed ?? [ANY_MODEL])
+    : told.includes(ANY_MODEL) || listed === undefined
+      ? told
+      : told.filter((name) => listed.includes(name))
+
+/** All that it has may be asked when all is offered. */
+const probedModels = (told: readonly string[] | undefined, listed: readonly string[] | undefined): readonly string[] => {
+  const offered = offeredModels(told, listed)
+  return offered.includes(ANY_MODEL) ? (listed ?? []) : offered
+}
+
+/** A model that fails its probe is not offered, unless it is the only one: then the endpoint as a whole is failed and says why. */
+function servedOf(offered: readonly string[], well: readonly string[] | undefined): string[] {
+  const left = well === undefined || offered.includes(ANY_MODEL) ? offered : offered.filter((name) => well.includes(name))
+  return [...(left.length === 0 ? offered : left)]
 }
 
 /** Returns its stop, which waits for the question under way. */

@@ -9,6 +9,8 @@ function play() {
   const watches = watchServers((spec) => {
     log.push(`start ${spec.name}`)
     return {
+      seen: () => true,
+      probeNow: async () => void log.push(`probe ${spec.name}`),
       report: () => EndpointReport.fromPartial({ id: spec.name, capacity: spec.capacity }),
       close: () => {
         log.push(`close ${spec.name}`)

@@ -8,6 +8,10 @@ export type ServerWatches = {
   reports(): readonly EndpointReport[]
   /** From now on these are the servers of the host. */
   become(specs: readonly ServerSpec[]): void
+  /** Each of them was looked at once. */
+  seen(): boolean
+  /** Looks at all of them now, and asks every model. */
+  probeNow(): Promise<void>
   close(): Promise<void>
 }
 
@@ -35,6 +39,8 @@ export function watchServers(start: (spec: ServerSpec) => ServerWatch): ServerWa
       )
       for (const [name, one] of before) if (watched.get(name) !== one) end(one)
     },
+    seen: () => [...watched.values()].every(({ watch }) => watch.seen()),
+    probeNow: async () => void (await Promise.all([...watched.values()].map(({ watch }) => watch.probeNow()))),
     async close() {
       for (const one of watched.values()) end(one)
       watched = new Map()

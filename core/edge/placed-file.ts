@@ -5,11 +5,14 @@ import { UsageError } from './usage-error.ts'
 
 export type Issue = z.core.$ZodIssue
 
+/** The fields that may stand where a stranger stands. */
+export type KnownFields = (path: readonly PropertyKey[]) => readonly string[]
+
 export type PlacedFile = {
   /** Plain values, not checked yet. */
   readonly value: unknown
-  /** One line: path, line, field and what is wrong. `known`: the fields that may stand where a stranger stands. */
-  complaint(issue: Issue, known?: readonly string[]): string
+  /** One line: path, line, field and what is wrong. */
+  complaint(issue: Issue, known?: KnownFields): string
   lineOf(path: readonly PropertyKey[]): number
 }
 
@@ -22,11 +25,12 @@ export function readPlaced(text: string, path: string): PlacedFile {
     if (broken !== undefined) throw new UsageError(`${path}: ${broken.message.split('\n')[0]}`)
     return {
       value: document.toJS(),
-      complaint(issue, known = []) {
+      complaint(given, known = () => []) {
+        const issue = sharpest(given)
         const stranger = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
         const line = lineOf(document.contents, issue.path, stranger, lines)
         const field = fieldOf(stranger === undefined ? issue.path : [...issue.path, stranger])
-        const wrong = stranger === undefined ? issue.message : `there is no such field; known are ${known.join(', ')}`
+        const wrong = stranger === undefined ? issue.message : `there is no such field; known are ${known(issue.path).join(', ')}`
         return `${path}:${line}: ${field}: ${wrong}`
       },
       lineOf: (at) => lineOf(document.contents, at, undefined, lines),
@@ -45,6 +49,16 @@ export function inWords<T>(path: string, read: () => T): T {
 }
 
 const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+
+/** Of a value that may have several forms: what is wrong in the form that it comes nearest to. */
+function sharpest(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union') return issue
+  const inner = issue.errors
+    .flat()
+    .map((one) => sharpest({ ...one, path: [...issue.path, ...one.path] }))
+    .filter((one) => one.path.length > issue.path.length || one.code === 'unrecognized_keys')
+  return inner.reduce<Issue>((deepest, one) => (one.path.length > deepest.path.length || deepest === issue ? one : deepest), issue)
+}
 
 /** `servers[1].grpc` */
 export const fieldOf = (path: readonly PropertyKey[]): string =>

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { type ZodType, z } from 'zod'
-import { type PlacedFile, readPlaced } from './placed-file.ts'
+import { type KnownFields, type PlacedFile, readPlaced } from './placed-file.ts'
 import { UsageError } from './usage-error.ts'
 
 export { UsageError } from './usage-error.ts'
@@ -17,7 +17,7 @@ export type Setting<T> = {
   readonly schema: ZodType<T>
   readonly fallback?: T
   /** Set for what has a form of its own and is written in the --config file only: the fields that it knows, for the complaint about another. */
-  readonly onlyInFile?: (path: readonly PropertyKey[]) => readonly string[]
+  readonly onlyInFile?: KnownFields
 }
 
 export type Settings<Specs extends Record<string, Setting<unknown>>> = {
@@ -93,7 +93,7 @@ function complaint(
 ): string {
   const [first] = issues
   if (given === undefined && placed !== undefined && first !== undefined)
-    return `--config ${placed.complaint({ ...first, path: [kebab(name), ...first.path] }, spec.onlyInFile?.(first.path))}`
+    return `--config ${placed.complaint({ ...first, path: [kebab(name), ...first.path] }, spec.onlyInFile)}`
   return `${given?.source} ${JSON.stringify(given?.raw)}: ${issues.map((issue) => issue.message).join('; ')}`
 }
 

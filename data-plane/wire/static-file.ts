@@ -69,7 +69,7 @@ function parse(text: string, path: string): MeshSnapshot {
   const read = fileSchema.safeParse(file.value)
   if (!read.success) {
     const [issue] = read.error.issues
-    throw new UsageError(issue === undefined ? `${path}: not a snapshot` : file.complaint(issue, knownAt(issue.path)))
+    throw new UsageError(issue === undefined ? `${path}: not a snapshot` : file.complaint(issue, knownAt))
   }
   const twice = idTwice(read.data.endpoints)
   if (twice !== undefined) {

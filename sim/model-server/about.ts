@@ -1,5 +1,6 @@
 /** What the simulated server says of itself: health, metadata, configuration, statistics. It says of itself that it is simulated. */
 import {
+  ModelConfig,
   ModelConfigRequest,
   ModelConfigResponse,
   ModelMetadataRequest,
@@ -92,7 +93,13 @@ export function aboutMethods(engine: Engine): [string, Method][] {
       'ModelConfig',
       answer((request) => {
         const name = known(ModelConfigRequest.decode(request).name)
-        const config = { name, platform: PLATFORM, maxBatchSize: 0, backend: PLATFORM, modelTransactionPolicy: { decoupled: true } }
+        const config = ModelConfig.fromPartial({
+          name,
+          platform: PLATFORM,
+          backend: PLATFORM,
+          input: [{ name: 'text_input' }, { name: 'max_tokens', optional: true }],
+          modelTransactionPolicy: { decoupled: true },
+        })
         return ModelConfigResponse.encode({ config }).finish()
       }),
     ],

@@ -173,10 +173,21 @@ export interface ModelTransactionPolicy {
   decoupled: boolean;
 }
 
+export interface ModelInput {
+  name: string;
+  optional: boolean;
+}
+
+export interface ModelSequenceBatching {
+}
+
 export interface ModelConfig {
   name: string;
   platform: string;
   maxBatchSize: number;
+  input: ModelInput[];
+  /** Present for a model whose requests belong to sequences. */
+  sequenceBatching: ModelSequenceBatching | undefined;
   backend: string;
   modelTransactionPolicy: ModelTransactionPolicy | undefined;
 }
@@ -3203,8 +3214,153 @@ export const ModelTransactionPolicy: MessageFns<ModelTransactionPolicy> = {
   },
 };
 
+function createBaseModelInput(): ModelInput {
+  return { name: "", optional: false };
+}
+
+export const ModelInput: MessageFns<ModelInput> = {
+  encode(message: ModelInput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.optional !== false) {
+      writer.uint32(64).bool(message.optional);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelInput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.optional = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelInput {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      optional: isSet(object.optional) ? globalThis.Boolean(object.optional) : false,
+    };
+  },
+
+  toJSON(message: ModelInput): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.optional !== false) {
+      obj.optional = message.optional;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelInput>, I>>(base?: I): ModelInput {
+    return ModelInput.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelInput>, I>>(object: I): ModelInput {
+    const message = createBaseModelInput();
+    message.name = object.name ?? "";
+    message.optional = object.optional ?? false;
+    return message;
+  },
+};
+
+function createBaseModelSequenceBatching(): ModelSequenceBatching {
+  return {};
+}
+
+export const ModelSequenceBatching: MessageFns<ModelSequenceBatching> = {
+  encode(_: ModelSequenceBatching, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ModelSequenceBatching {
+    return {};
+  },
+
+  toJSON(_: ModelSequenceBatching): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ModelSequenceBatching>, I>>(base?: I): ModelSequenceBatching {
+    return ModelSequenceBatching.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ModelSequenceBatching>, I>>(_: I): ModelSequenceBatching {
+    const message = createBaseModelSequenceBatching();
+    return message;
+  },
+};
+
 function createBaseModelConfig(): ModelConfig {
-  return { name: "", platform: "", maxBatchSize: 0, backend: "", modelTransactionPolicy: undefined };
+  return {
+    name: "",
+    platform: "",
+    maxBatchSize: 0,
+    input: [],
+    sequenceBatching: undefined,
+    backend: "",
+    modelTransactionPolicy: undefined,
+  };
 }
 
 export const ModelConfig: MessageFns<ModelConfig> = {
@@ -3217,6 +3373,12 @@ export const ModelConfig: MessageFns<ModelConfig> = {
     }
     if (message.maxBatchSize !== 0) {
       writer.uint32(32).int32(message.maxBatchSize);
+    }
+    for (const v of message.input) {
+      ModelInput.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.sequenceBatching !== undefined) {
+      ModelSequenceBatching.encode(message.sequenceBatching, writer.uint32(106).fork()).join();
     }
     if (message.backend !== "") {
       writer.uint32(138).string(message.backend);
@@ -3264,6 +3426,22 @@ export const ModelConfig: MessageFns<ModelConfig> = {
             message.maxBatchSize = reader.int32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.input.push(ModelInput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.sequenceBatching = ModelSequenceBatching.decode(reader, reader.uint32());
+            continue;
+          }
           case 17: {
             if (tag !== 138) {
               break;
@@ -3301,6 +3479,12 @@ export const ModelConfig: MessageFns<ModelConfig> = {
         : isSet(object.max_batch_size)
         ? globalThis.Number(object.max_batch_size)
         : 0,
+      input: globalThis.Array.isArray(object?.input) ? object.input.map((e: any) => ModelInput.fromJSON(e)) : [],
+      sequenceBatching: isSet(object.sequenceBatching)
+        ? ModelSequenceBatching.fromJSON(object.sequenceBatching)
+        : isSet(object.sequence_batching)
+        ? ModelSequenceBatching.fromJSON(object.sequence_batching)
+        : undefined,
       backend: isSet(object.backend) ? globalThis.String(object.backend) : "",
       modelTransactionPolicy: isSet(object.modelTransactionPolicy)
         ? ModelTransactionPolicy.fromJSON(object.modelTransactionPolicy)
@@ -3321,6 +3505,12 @@ export const ModelConfig: MessageFns<ModelConfig> = {
     if (message.maxBatchSize !== 0) {
       obj.maxBatchSize = Math.round(message.maxBatchSize);
     }
+    if (message.input?.length) {
+      obj.input = message.input.map((e) => ModelInput.toJSON(e));
+    }
+    if (message.sequenceBatching !== undefined) {
+      obj.sequenceBatching = ModelSequenceBatching.toJSON(message.sequenceBatching);
+    }
     if (message.backend !== "") {
       obj.backend = message.backend;
     }
@@ -3338,6 +3528,10 @@ export const ModelConfig: MessageFns<ModelConfig> = {
     message.name = object.name ?? "";
     message.platform = object.platform ?? "";
     message.maxBatchSize = object.maxBatchSize ?? 0;
+    message.input = object.input?.map((e) => ModelInput.fromPartial(e)) || [];
+    message.sequenceBatching = (object.sequenceBatching !== undefined && object.sequenceBatching !== null)
+      ? ModelSequenceBatching.fromPartial(object.sequenceBatching)
+      : undefined;
     message.backend = object.backend ?? "";
     message.modelTransactionPolicy =
       (object.modelTransactionPolicy !== undefined && object.modelTransactionPolicy !== null)

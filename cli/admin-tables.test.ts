@@ -15,7 +15,7 @@ const NODE: NodeView = {
   simulated: false,
 }
 const ENDPOINT = { id: 'gpu-a/triton', address: '10.0.0.1:8001', state: 'ENDPOINT_STATE_READY', weight: 100, state_reason: '' }
-const GPU = { name: 'H100', state: 'GPU_STATE_OK' }
+const GPU = { uuid: 'GPU-1', name: 'H100', state: 'GPU_STATE_OK', state_reason: '' }
 
 test('columns are as wide as their widest cell', () => {
   expect(table(['A', 'LONG'], [['wide', 'x'], ['y']])).toBe('A     LONG\nwide  x\ny\n')

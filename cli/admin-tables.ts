@@ -1,10 +1,14 @@
 /** The tables of `millrace admin`: one row per endpoint of a node, one per weight. Unknown is `-`, never zero; what is simulated says so. */
 
 export type GpuView = {
+  readonly uuid: string
   readonly name: string
   readonly utilization?: number
   readonly temperature_celsius?: number
+  readonly memory_used_bytes?: number
+  readonly memory_total_bytes?: number
   readonly state: string
+  readonly state_reason: string
 }
 export type LoadView = { readonly queue_depth?: number; readonly running?: number }
 export type EndpointView = {
@@ -49,15 +53,17 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return `${[head, ...rows].map(line).join('\n')}\n`
 }
 
+const PREFIXES = /^(ENDPOINT_STATE|NODE_INTENT|GPU_TELEMETRY|GPU_STATE|FRESHNESS)_/
+
 /** `ENDPOINT_STATE_READY` → `READY` */
-const bare = (value: string, prefix: string): string => (value.startsWith(prefix) ? value.slice(prefix.length) : value)
-const orDash = (value: string): string => (value === '' ? '-' : value)
-const count = (value: number | undefined): string => (value === undefined ? '-' : String(Math.round(value * 10) / 10))
-const because = (state: string, reason: string): string => (reason === '' ? state : `${state} (${reason})`)
+export const stateOf = (value: string): string => value.replace(PREFIXES, '')
+export const orDash = (value: string): string => (value === '' ? '-' : value)
+export const count = (value: number | undefined): string => (value === undefined ? '-' : String(Math.round(value * 10) / 10))
+export const because = (state: string, reason: string): string => (reason === '' ? state : `${state} (${reason})`)
 
 /** The busiest and the hottest stand for all: they are what an operator looks for. */
 export function gpuSummary({ gpus, gpu_telemetry, gpu_telemetry_reason }: NodeView): string {
-  if (gpus.length === 0) return orDash(because(bare(gpu_telemetry, 'GPU_TELEMETRY_'), gpu_telemetry_reason))
+  if (gpus.length === 0) return orDash(because(stateOf(gpu_telemetry), gpu_telemetry_reason))
   const most = (of: (gpu: GpuView) => number | undefined): number | undefined => {
     const known = gpus.map(of).filter((value) => value !== undefined)
     return known.length === 0 ? undefined : Math.max(...known)
@@ -73,6 +79,18 @@ export function gpuSummary({ gpus, gpu_telemetry, gpu_telemetry_reason }: NodeVi
   ].join(', ')
 }
 
+/** How much it is used, how hot it is, and what of its memory is taken. */
+export function gpuFacts({ utilization, temperature_celsius, memory_used_bytes, memory_total_bytes }: GpuView): string[] {
+  const gib = (bytes: number): string => String(Math.round(bytes / 2 ** 30))
+  return [
+    utilization === undefined ? '-' : `${Math.round(utilization * 100)} %`,
+    temperature_celsius === undefined ? '-' : `${Math.round(temperature_celsius)} °C`,
+    memory_used_bytes === undefined || memory_total_bytes === undefined
+      ? '-'
+      : `${gib(memory_used_bytes)} of ${gib(memory_total_bytes)} GiB`,
+  ]
+}
+
 export function nodesTable(nodes: readonly NodeView[]): string {
   const rows = [...nodes]
     .sort((a, b) => a.node_id.localeCompare(b.node_id))
@@ -80,15 +98,15 @@ export function nodesTable(nodes: readonly NodeView[]): string {
       const about = [
         node.simulated ? `${node.node_id} (simulated)` : node.node_id,
         orDash(node.zone),
-        because(bare(node.intent, 'NODE_INTENT_'), node.intent_reason),
+        because(stateOf(node.intent), node.intent_reason),
       ]
-      const seen = [gpuSummary(node), bare(node.freshness, 'FRESHNESS_'), `${node.silent_ms} ms`]
+      const seen = [gpuSummary(node), stateOf(node.freshness), `${node.silent_ms} ms`]
       const endpoints = node.endpoints.length === 0 ? [{}] : node.endpoints
       return endpoints.map(({ endpoint, load }: EndpointView) => [
         ...about,
         endpoint?.id ?? '-',
         endpoint?.address ?? '-',
-        endpoint === undefined ? '-' : because(bare(endpoint.state, 'ENDPOINT_STATE_'), endpoint.state_reason),
+        endpoint === undefined ? '-' : because(stateOf(endpoint.state), endpoint.state_reason),
         count(load?.queue_depth),
         count(load?.running),
         ...seen,
@@ -103,7 +121,7 @@ export function weightsTable(weights: readonly WeightView[]): string {
     .map((one) => [
       one.endpoint_id,
       count(one.weight),
-      because(bare(one.state, 'ENDPOINT_STATE_'), one.state_reason),
+      because(stateOf(one.state), one.state_reason),
       Object.entries(one.factors)
         .map(([name, value]) => `${name} ${Math.round(value * 1000) / 1000}`)
         .join(' × ') || '-',

@@ -2,9 +2,12 @@ import { expect, test } from 'vitest'
 import { startVerb } from './child.ts'
 
 test.each([
-  ['no action', [], 64, 'wants one of nodes, weights, drain, undrain'],
+  ['no action', [], 64, 'wants one of nodes, node, watch, weights, drain, undrain'],
   ['an action that there is not', ['fly'], 64, 'no action "fly"'],
   ['a drain of nobody', ['drain'], 64, 'drain wants a node, for example millrace admin drain gpu-a'],
+  ['a look at nobody', ['node'], 64, 'node wants a node, for example millrace admin node gpu-a'],
+  ['two nodes to watch', ['watch', 'gpu-a', 'gpu-b'], 64, 'watch does not know what to do with "gpu-b"'],
+  ['nobody at the address of a watch of changes', ['watch', '--to', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1'],
   ['a word too many', ['nodes', 'gpu-a'], 64, 'nodes does not know what to do with "gpu-a"'],
   ['an address that is none', ['nodes', '--to', 'here'], 64, 'wants host:port'],
   ['nobody at the address', ['nodes', '--to', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1; start a control plane there'],

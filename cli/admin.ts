@@ -2,11 +2,13 @@
 import type { Client } from '@grpc/grpc-js'
 import { z } from 'zod'
 import { flag, hostPort, readSettings, UsageError } from '../core/edge/settings.ts'
+import { type ChangeView, changeLine, type NodeWhole, nodePage } from './admin-node.ts'
 import { type NodeView, nodesTable, type WeightView, weightsTable } from './admin-tables.ts'
 import { CommandFailure } from './command-failure.ts'
 import { callUnary, connect, explainCall, loadService, type Message, method } from './grpc-call.ts'
 
-const ACTIONS = ['nodes', 'weights', 'drain', 'undrain'] as const
+const ACTIONS = ['nodes', 'node', 'watch', 'weights', 'drain', 'undrain'] as const
+type Service = ReturnType<typeof loadService>
 type Action = (typeof ACTIONS)[number]
 
 const CALL_DEADLINE_MS = 10_000
@@ -16,9 +18,12 @@ const CLEAR = '\x1b[2J\x1b[H'
 const readAdminSettings = (argv: readonly string[]) =>
   readSettings(
     {
-      name: 'admin <nodes|weights|drain NODE|undrain NODE>',
+      name: 'admin <nodes|node NODE|watch [NODE]|weights|drain NODE|undrain NODE>',
       about:
-        'Asks a control plane, or tells it an intent.\n\n  nodes         every node with its endpoints and GPUs\n  weights       the weights that proxies route by, with their factors\n' +
+        'Asks a control plane, or tells it an intent.\n\n  nodes         every node with its endpoints and GPUs\n' +
+        '  node NODE     one node: endpoints, weights, GPUs, warnings, and why it is as it is\n' +
+        '  watch [NODE]  every change of state with its cause, as it happens; of one node those remembered come first\n' +
+        '  weights       the weights that proxies route by, with their factors\n' +
         '  drain NODE    no new request goes to the node, running streams finish; lasts until undrain\n  undrain NODE  lifts it\n' +
         '  nats-config   writes keys and permissions for the bus; nats-config --help says more',
       example: 'millrace admin drain gpu-a --reason "new driver"',
@@ -83,9 +88,9 @@ function parseAction(words: readonly string[]): { action: Action; node: string }
   const action = ACTIONS.find((one) => one === name)
   if (action === undefined)
     throw new UsageError(`${name === undefined ? 'wants' : `no action "${name}"; wants`} one of ${ACTIONS.join(', ')}`)
-  const wantsNode = action === 'drain' || action === 'undrain'
+  const wantsNode = action === 'drain' || action === 'undrain' || action === 'node'
   if (wantsNode && node === undefined) throw new UsageError(`${action} wants a node, for example millrace admin ${action} gpu-a`)
-  const stranger = wantsNode ? more[0] : node
+  const stranger = wantsNode || action === 'watch' ? more[0] : node
   if (stranger !== undefined) throw new UsageError(`${action} does not know what to do with "${stranger}"`)
   return { action, node: node ?? '' }
 }
@@ -102,12 +107,25 @@ async function act(client: Client, action: Action, node: string, { json, watch, 
     )
   }
   if (action === 'undrain') return show(await call('UndrainNode', { node_id: node }), `${node} may serve again\n`)
+  if (action === 'node') {
+    const response = await call('GetNode', { node_id: node })
+    return show(response, nodePage(response.node as NodeWhole, response.weights as readonly WeightView[]))
+  }
+  if (action === 'watch') {
+    const lines = ({ changes }: Message): string =>
+      ((changes ?? []) as readonly ChangeView[]).map((change) => `${changeLine(change)}\n`).join('')
+    return follow(client, service, { name: 'WatchChanges', request: { node_id: node }, watch: true }, (message) =>
+      show(message, lines(message)),
+    )
+  }
   if (action === 'nodes' && !watch) {
     const response = await call('ListNodes', {})
     return show(response, nodesTable(response.nodes as readonly NodeView[]))
   }
   const [name, render] = action === 'nodes' ? ['WatchNodes', watchedNodes()] : ['WatchWeights', watchedWeights()]
-  await follow(client, service, name, watch, (message) => show(message, `${watch && process.stdout.isTTY ? CLEAR : ''}${render(message)}`))
+  await follow(client, service, { name, request: {}, watch }, (message) =>
+    show(message, `${watch && process.stdout.isTTY ? CLEAR : ''}${render(message)}`),
+  )
 }
 
 /** Holds the picture that a watch's messages build up, and renders it whole. */
@@ -126,15 +144,14 @@ const watchedWeights = () => picture<WeightView>((weight) => weight.endpoint_id,
 /** The first message is the whole picture; without `watch` it is all that was asked for. */
 function follow(
   client: Client,
-  service: ReturnType<typeof loadService>,
-  name: string,
-  watch: boolean,
+  service: Service,
+  { name, request, watch }: { readonly name: string; readonly request: Message; readonly watch: boolean },
   onMessage: (message: Message) => void,
 ): Promise<void> {
   const what = method(service, name)
   return new Promise((resolve, reject) => {
     const options = watch ? {} : { deadline: Date.now() + CALL_DEADLINE_MS }
-    const stream = client.makeServerStreamRequest(what.path, what.requestSerialize, what.responseDeserialize, {}, options)
+    const stream = client.makeServerStreamRequest(what.path, what.requestSerialize, what.responseDeserialize, request, options)
     stream.on('data', (message: Message) => {
       onMessage(message)
       if (watch) return

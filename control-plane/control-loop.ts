@@ -1,24 +1,27 @@
 /**
- * The control plane's story: what can happen, what is concluded from it, and what is told to whom. Agents' reports, operators' intents and silence
- * become endpoint states and weights; differences of those go to proxies, at most one message per proxy and tick. No I/O and no clock: `wire/` brings
- * events in, with the time, and carries effects out. One event costs what it changes, never what the fleet weighs.
+ * The control plane's story: what can happen, what is concluded from it, and what is told to whom. Agents' reports, operators' intents, proxies' outcomes
+ * and silence become endpoint states and weights; differences of those go to proxies, at most one message per proxy and tick. No I/O and no clock: `wire/`
+ * brings events in, with the time, and carries effects out. One event costs what it changes, never what the fleet weighs.
  */
 import { limits } from '../core/limits.ts'
-import { type Millis, millis } from '../core/units.ts'
+import { type Millis, millis, type UnixMillis } from '../core/units.ts'
 import type { Hello, ProxyReport } from '../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { NodeReport } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { reconsider, removeEndpoint } from './fleet/conclude.ts'
-import { foldReport } from './fleet/fold-report.ts'
-import type { StoredIntent } from './fleet/intent.ts'
+import type { Connection } from './fleet/doubt.ts'
+import { hearAgent } from './fleet/hear-agent.ts'
+import { hearProxies, lookAgain, settle } from './fleet/hear-proxies.ts'
+import { SERVE, type StoredIntent } from './fleet/intent.ts'
 import type { NodeRecord } from './fleet/node-record.ts'
+import { noteOddities } from './fleet/oddities.ts'
 import { ProxySession } from './snapshot/proxy-session.ts'
 import { type Push, pushAll } from './snapshot/push.ts'
 import { type Change, type ControlState, noChange, type StreamId } from './state.ts'
-import { nextStepAt } from './weights/slow-start.ts'
 
 export type Event =
   | { readonly kind: 'tick' }
-  | { readonly kind: 'report'; readonly report: NodeReport }
+  /** `wall` is when it arrived, by our own wall clock. */
+  | { readonly kind: 'report'; readonly report: NodeReport; readonly wall: UnixMillis }
   | { readonly kind: 'link'; readonly link: 'up' | 'down' }
   | { readonly kind: 'intent'; readonly node: string; readonly stored: StoredIntent }
   | { readonly kind: 'intents-known' }
@@ -29,75 +32,64 @@ export type Event =
   /** The proxy's connection takes no more bytes for now, or takes them again. */
   | { readonly kind: 'proxy-blocked'; readonly stream: StreamId; readonly blocked: boolean }
   | { readonly kind: 'proxy-gone'; readonly stream: StreamId }
+  /** How the connection ended that an `ask` asked for. */
+  | { readonly kind: 'asked'; readonly endpoint: string; readonly address: string; readonly connection: Connection }
 
-export type Effect = { readonly kind: 'push'; readonly push: Push } | { readonly kind: 'changed'; readonly change: Change }
+export type Effect =
+  | { readonly kind: 'push'; readonly push: Push }
+  | { readonly kind: 'changed'; readonly change: Change }
+  /** Opens a connection to an endpoint that is suspect, once, and says how it went. */
+  | { readonly kind: 'ask'; readonly endpoint: string; readonly address: string }
 
 export function step(state: ControlState, event: Event, now: Millis): readonly Effect[] {
+  if (event.kind === 'tick') return tick(state, now)
+  hear(state, event, now)
+  return []
+}
+
+function hear(state: ControlState, event: Exclude<Event, { readonly kind: 'tick' }>, now: Millis): void {
   switch (event.kind) {
-    case 'tick':
-      return tick(state, now)
     case 'report':
-      return onReport(state, event.report, now)
+      return hearAgent(state, event.report, event.wall, now)
     case 'link':
       return onLink(state, event.link, now)
     case 'intent':
       return onIntent(state, event.node, event.stored, now)
     case 'intents-known':
       state.intentsKnown = true
-      return []
+      return
     case 'proxy-hello':
       state.proxies.set(event.stream, new ProxySession(event.hello, state.snapshot))
-      return []
+      return
     case 'proxy-ack':
       state.counts.acks++
       state.proxies.get(event.stream)?.ack(event.nonce)
-      return []
+      return
     case 'proxy-nack':
       state.counts.nacks++
       state.proxies.get(event.stream)?.nack(event.nonce, event.reason)
-      return []
+      return
     case 'proxy-report':
-      noteEndpoints(
-        state,
-        state.proxyViews.report(event.stream, event.report, (id) => state.snapshot.get(id) !== undefined),
-      )
-      return []
+      return onProxyReport(state, event.stream, event.report, now)
     case 'proxy-blocked':
       state.proxies.get(event.stream)?.setBlocked(event.blocked)
-      return []
+      return
     case 'proxy-gone':
       state.proxies.delete(event.stream)
-      noteEndpoints(state, state.proxyViews.gone(event.stream))
-      return []
+      return hearProxies(state, state.proxyViews.gone(event.stream), now)
+    case 'asked':
+      return settle(state, event.endpoint, event.address, event.connection, now)
     default:
       return event satisfies never
   }
 }
 
-function onReport(state: ControlState, report: NodeReport, now: Millis): readonly Effect[] {
-  const { counts, nodes } = state
-  counts.reports++
-  const known = nodes.get(report.nodeId)
-  if (known === undefined && nodes.size >= limits.nodesMax) {
-    counts.drops['fleet-full']++
-    return []
-  }
-  const folded = foldReport(known, report, now, !state.settled)
-  if ('dropped' in folded) {
-    counts.drops[folded.dropped]++
-    return []
-  }
-  const { node } = folded
-  nodes.set(node.nodeId, node)
-  for (const id of known?.endpoints.keys() ?? []) if (!node.endpoints.has(id)) removeEndpoint(state, id)
-  for (const [id, { report }] of node.endpoints) state.loads.note(id, report.load, now)
-  for (const other of state.silence.heard(node.nodeId, now)) if (other !== node.nodeId) reconsider(state, other, now)
-  reconsider(state, node.nodeId, now)
-  state.agenda.lookBy(node.nodeId, soonest(node, millis(now + limits.staleAfterMissed * node.interval), now))
-  return []
+function onProxyReport(state: ControlState, stream: StreamId, report: ProxyReport, now: Millis): void {
+  const known = (id: string): boolean => state.snapshot.get(id) !== undefined
+  hearProxies(state, state.proxyViews.report(stream, report, known, now), now)
 }
 
-function onLink(state: ControlState, link: 'up' | 'down', now: Millis): readonly Effect[] {
+function onLink(state: ControlState, link: 'up' | 'down', now: Millis): void {
   state.link = link
   if (link === 'up') {
     state.silence.linkUp(now)
@@ -107,23 +99,16 @@ function onLink(state: ControlState, link: 'up' | 'down', now: Millis): readonly
     // Nobody could speak: the time to be heard starts again.
     state.settlesAt = undefined
   }
-  return []
 }
 
-function onIntent(state: ControlState, node: string, stored: StoredIntent, now: Millis): readonly Effect[] {
+function onIntent(state: ControlState, node: string, stored: StoredIntent, now: Millis): void {
   const before = state.intents.get(node)
-  if (before === undefined ? state.intents.size >= limits.nodesMax : before.revision >= stored.revision) return []
+  if (before === undefined ? state.intents.size >= limits.nodesMax : before.revision >= stored.revision) return
   state.intents.set(node, stored)
   state.change.nodes.add(node)
+  const [from, to] = [before?.intent.want ?? SERVE.want, stored.intent.want]
+  if (from !== to) state.history.note({ at: now, node, endpoint: '', from, to, reason: stored.intent.reason })
   reconsider(state, node, now)
-  return []
-}
-
-function noteEndpoints(state: ControlState, ids: readonly string[]): void {
-  for (const id of ids) {
-    const node = state.snapshot.get(id)?.endpoint.node
-    if (node !== undefined) state.change.nodes.add(node)
-  }
 }
 
 function tick(state: ControlState, now: Millis): readonly Effect[] {
@@ -131,14 +116,17 @@ function tick(state: ControlState, now: Millis): readonly Effect[] {
   if (!state.settled && state.intentsKnown && state.settlesAt !== undefined && now >= state.settlesAt) state.settled = true
   const pushes = state.intentsKnown ? pushAll(state, now) : []
   const effects: Effect[] = pushes.map((push) => ({ kind: 'push', push }))
-  if (state.change.nodes.size > 0 || state.change.endpoints.size > 0) {
-    effects.push({ kind: 'changed', change: state.change })
+  for (const [endpoint, address] of state.asks) effects.push({ kind: 'ask', endpoint, address })
+  state.asks.clear()
+  const states = state.history.takeUntold()
+  if (state.change.nodes.size > 0 || state.change.endpoints.size > 0 || states.length > 0) {
+    effects.push({ kind: 'changed', change: { ...state.change, states } })
     state.change = noChange()
   }
   return effects
 }
 
-/** What time alone changes: silence, slow start, and forgetting who has been silent for long. */
+/** What time alone changes: silence, slow start, pauses that end, and forgetting who has been silent for long. */
 function look(state: ControlState, nodeId: string, now: Millis): void {
   const node = state.nodes.get(nodeId)
   if (node === undefined) return
@@ -147,23 +135,29 @@ function look(state: ControlState, nodeId: string, now: Millis): void {
     forgetNode(state, node, now)
     return
   }
+  noteOddities(state, nodeId, now)
+  dropContender(state, nodeId, now)
   for (const other of changed) if (other !== nodeId) reconsider(state, other, now)
-  if (changed.includes(nodeId) || hasYoung(node)) reconsider(state, nodeId, now)
-  state.agenda.lookBy(nodeId, soonest(node, nextLookAt, now))
+  if (state.unsteady.has(nodeId)) lookAgain(state, node, now)
+  if (changed.includes(nodeId) || state.unsteady.has(nodeId)) reconsider(state, nodeId, now)
+  state.agenda.lookBy(nodeId, nextLookAt)
+}
+
+/** A second agent that fell silent is nobody's rival. */
+function dropContender(state: ControlState, nodeId: string, now: Millis): void {
+  const contender = state.contenders.get(nodeId)
+  if (contender !== undefined && now - contender.heardAt >= limits.staleAfterMissed * contender.interval) state.contenders.delete(nodeId)
 }
 
 function forgetNode(state: ControlState, node: NodeRecord, now: Millis): void {
-  state.nodes.delete(node.nodeId)
-  state.change.nodes.add(node.nodeId)
-  for (const id of node.endpoints.keys()) removeEndpoint(state, id)
-  for (const other of state.silence.forget(node.nodeId, now)) reconsider(state, other, now)
+  const { nodeId } = node
+  state.nodes.delete(nodeId)
+  state.unsteady.delete(nodeId)
+  state.freshness.delete(nodeId)
+  state.odd.delete(nodeId)
+  state.doubts.forget(nodeId)
+  state.contenders.delete(nodeId)
+  state.change.nodes.add(nodeId)
+  for (const id of node.endpoints.keys()) removeEndpoint(state, nodeId, id, now)
+  for (const other of state.silence.forget(nodeId, now)) reconsider(state, other, now)
 }
-
-const hasYoung = (node: NodeRecord): boolean =>
-  [...node.endpoints.values()].some(({ liveness }) => liveness.state === 'ready' && liveness.warmingSince !== undefined)
-
-const soonest = (node: NodeRecord, at: Millis, now: Millis): Millis =>
-  [...node.endpoints.values()].reduce((first, { liveness }) => {
-    const next = nextStepAt(liveness, now)
-    return next !== undefined && next < first ? next : first
-  }, at)

@@ -9,14 +9,16 @@ import { UsageError } from '../core/edge/settings.ts'
 import { systemClock } from '../core/edge/system-clock.ts'
 import { limits } from '../core/limits.ts'
 import { allTelemetry, controlPlaneInbox, rollCall } from '../core/subjects.ts'
-import { millis } from '../core/units.ts'
+import { millis, unixMillis } from '../core/units.ts'
 import { type Config, readConfig } from './config.ts'
 import { AdminServer } from './wire/admin-server.ts'
 import { controlMetrics } from './wire/control-metrics.ts'
 import { IntentStore } from './wire/intent-store.ts'
+import { ChangeLog } from './wire/log-changes.ts'
 import { LoopRunner } from './wire/loop-runner.ts'
 import { MeshServer } from './wire/mesh-server.ts'
 import { TelemetryIntake } from './wire/telemetry-intake.ts'
+import { SuspectTrier } from './wire/try-suspects.ts'
 
 export async function main(argv: readonly string[]): Promise<void> {
   const config = readConfig(argv)
@@ -29,8 +31,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     onIntent: (node, stored) => runner.dispatch({ kind: 'intent', node, stored }),
     onKnown: () => runner.dispatch({ kind: 'intents-known' }),
   })
+  const trier = new SuspectTrier((endpoint, address, connection) => runner.dispatch({ kind: 'asked', endpoint, address, connection }))
+  const changeLog = new ChangeLog(log, systemClock)
   const intake = new TelemetryIntake({
-    onReport: (report) => runner.dispatch({ kind: 'report', report }),
+    onReport: (report) => runner.dispatch({ kind: 'report', report, wall: unixMillis(Date.now()) }),
     onMalformed: (node, { malformed, detail }) => {
       // An agent that is wrong is wrong twice a second: the counter counts, the log names one of many.
       if (intake.drops[malformed] % 1_000 === 1) log.warn({ node, malformed, detail }, 'report.malformed')
@@ -40,7 +44,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const admin = new AdminServer(runner, intents, log)
   const registry = newRegistry()
   addProcessMetrics(registry)
-  const metrics = controlMetrics(registry, runner, intake)
+  const metrics = controlMetrics(registry, runner, intake, { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut })
 
   const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])
   life.onStop('grpc', () => grpc.close())
@@ -50,8 +54,19 @@ export async function main(argv: readonly string[]): Promise<void> {
     mesh.close()
     admin.close()
   })
-  runner.start({ push: (push) => mesh.push(push), changed: (change) => admin.changed(change), ticked: metrics.ticked })
-  life.onStop('loop', () => runner.stop())
+  runner.start({
+    push: (push) => mesh.push(push),
+    changed: (change) => {
+      admin.changed(change)
+      changeLog.write(change.states)
+    },
+    ask: (endpoint, address) => trier.ask(endpoint, address),
+    ticked: metrics.ticked,
+  })
+  life.onStop('loop', () => {
+    runner.stop()
+    trier.close()
+  })
   life.obeySignals()
   announceReady('control-plane', { listen: grpc.address, metrics: page.address })
   await followBus(config, log, life, runner, intake, intents)

@@ -277,6 +277,53 @@ export const limits = {
   helloBytesMax: mib(16),
   /** A load that does not change is sent again after this, so that its age stays true. */
   loadRefreshPeriod: seconds(1),
+  // Health
+  /** Outcomes that proxies report are judged over so long at least, and twice that at most. */
+  outcomeWindow: seconds(3),
+  /** Failures of one endpoint within the window, beside fewer successes, that make it suspect. */
+  suspectFailures: 10,
+  /** One fresh connection settles a suspect. */
+  suspectConnectTimeout: seconds(1),
+  suspectConnectsAtOnce: 16,
+  suspectsWaitingMax: 1_000,
+  /** Between two connections to a suspect that did not answer. */
+  suspectAgain: seconds(5),
+  /** A suspect whose connection opened is believed again after so long without a failure, if no success comes before. */
+  suspectQuiet: seconds(30),
+  /** Backpressures of one endpoint within the window, beside fewer successes, that make it busy; and for how long at least. */
+  busyBackpressures: 5,
+  busyDwell: seconds(3),
+  /** Throttling that pauses for less goes on. */
+  throttleClear: seconds(10),
+  /** Thermal or power-brake slowdown that lasts so long drains. */
+  throttleDrain: seconds(30),
+  /** Uncorrected errors of one GPU within the span that its endpoints may keep serving with. */
+  eccErrorsMax: 2,
+  eccSpan: seconds(3_600),
+  /** A factor of a weight that fell rises again by one step at a time, this long apart. */
+  weightRiseDwell: seconds(10),
+  weightRiseStep: 0.25,
+  /** A fall smaller than this is not worth telling. */
+  weightFallBand: 0.05,
+  /** Changes of state that are remembered: of one node, and of all. */
+  changesPerNodeMax: 64,
+  changesMax: 50_000,
+  /** Changes of one tick that are logged and sent to watchers; the rest is counted. */
+  changesPerTickMax: 1_000,
+  changesWaitingMax: 5_000,
+  changesLoggedBurst: 100,
+  changesLoggedPerSecond: 20,
+  eventsPerReportMax: 64,
+  /** An agent whose name another one uses keeps it until it missed so many reports. */
+  takeOverAfterMissed: 2,
+  /** Old reports of one node within a minute that are worth naming. */
+  replaysNamed: 10,
+  /** What is odd about an agent is named for so long after it was seen last. */
+  oddKept: seconds(60),
+  clockOffMax: seconds(30),
+  /** An endpoint that says it is idle for so long while proxies hold so many requests on it is not believed. */
+  idleLieInFlight: 4,
+  idleLieAfter: seconds(5),
   watchersMax: 64,
   watchPeriod: millis(250),
   intentBytesMax: kib(4),
@@ -309,6 +356,11 @@ assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane ha
 assert(limits.settleAfter > limits.fleetSpreadMax + limits.busWaitMax, 'a settled control plane has heard the answers to its roll call')
 assert(limits.busWaitMax <= limits.linkReturnGrace, 'after a restart of NATS every agent has dialled again before its silence counts')
 assert(limits.busUnconfirmedMax >= limits.busUnconfirmedAsk + limits.reportBytesMax, 'NATS is asked before nothing more is handed over')
+assert(limits.takeOverAfterMissed < limits.staleAfterMissed, 'an agent that restarts takes its node over before it is stale')
+assert(limits.suspectAgain > limits.suspectConnectTimeout, 'a connection to a suspect has ended before the next begins')
+assert(limits.throttleDrain > limits.throttleClear, 'throttling that comes and goes lasts longer than its pauses before it drains')
+assert(limits.changesMax >= limits.changesPerNodeMax, 'the history of one node fits')
+assert(limits.changesWaitingMax >= limits.changesPerTickMax, 'a watcher that reads misses nothing of one tick')
 assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')
 assert(
   limits.proxiesMax * limits.pushGapPerProxy + limits.membershipCoalesce < 150,

@@ -13,6 +13,9 @@ export type EndpointState = (typeof ENDPOINT_STATES)[number]
 /** How long nobody has heard of an endpoint. Silence alone is never a failure: it only makes an endpoint the last choice. */
 export type Freshness = 'fresh' | 'stale' | 'last-resort'
 
+/** Whether an endpoint may be asked when nobody else is left; unsaid, FAILED may, DRAINING and STARTING may not. */
+export type Panic = 'may' | 'never'
+
 export type Endpoint = {
   /** `<node>/<name>`, unique in the mesh. */
   readonly id: string
@@ -27,6 +30,7 @@ export type Endpoint = {
   readonly weight: number
   readonly state: EndpointState
   readonly freshness: Freshness
+  readonly panic?: Panic | undefined
   /** Requests taken at once; 0 is unknown. */
   readonly capacity: number
   /** Absent: it is spoken to in clear. */

@@ -7,6 +7,10 @@ export type Quantity<Name extends string> = number & { readonly [unit]: Name }
 export type Millis = Quantity<'ms'>
 export type Bytes = Quantity<'B'>
 
+/** Wall-clock time since 1970: shown to people, and never used to order or to wait. */
+export type UnixMillis = Quantity<'unix ms'>
+
+export const unixMillis = (value: number): UnixMillis => value as UnixMillis
 export const millis = (value: number): Millis => value as Millis
 export const bytes = (value: number): Bytes => value as Bytes
 export const kib = (value: number): Bytes => (value * 1024) as Bytes

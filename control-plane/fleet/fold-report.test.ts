@@ -2,37 +2,15 @@ import { expect, test } from 'vitest'
 import { millis } from '../../core/units.ts'
 import { GpuBinding, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { endpoint, gpu, HEALTH, heartbeat, report } from '../testing/reports.ts'
-import { foldReport } from './fold-report.ts'
+import { foldReport, sameNode, succeed } from './fold-report.ts'
 import type { NodeRecord } from './node-record.ts'
 
-/** What became of each report, and what is known at the end. */
-function fold(...reports: readonly NodeReport[]): { readonly drops: readonly string[]; readonly node: NodeRecord | undefined } {
+/** What is known at the end. */
+function fold(...reports: readonly NodeReport[]): { readonly node: NodeRecord | undefined } {
   let node: NodeRecord | undefined
-  const drops = reports.map((one, at) => {
-    const folded = foldReport(node, one, millis(at), true)
-    if ('dropped' in folded) return folded.dropped
-    node = folded.node
-    return 'used'
-  })
-  return { drops, node }
+  for (const [at, one] of reports.entries()) node = foldReport(node, one, millis(at), true)
+  return { node }
 }
-
-const boot = (bootId: string, sequence: number, full = true): NodeReport => report('a', sequence, { bootId, full })
-
-test.each([
-  ['later sequences are used', [boot('1', 1), boot('1', 2), boot('1', 7)], ['used', 'used', 'used']],
-  ['an old or repeated one is dropped', [boot('1', 5), boot('1', 5), boot('1', 4)], ['used', 'replayed', 'replayed']],
-  ['a new boot counts anew', [boot('1', 50), boot('2', 1), boot('2', 2)], ['used', 'used', 'used']],
-  ['a boot that was replaced never comes back', [boot('1', 50), boot('2', 1), boot('1', 51)], ['used', 'used', 'past-boot']],
-  [
-    'a node is known from a full report on',
-    [boot('1', 1, false), boot('1', 2), boot('1', 3, false)],
-    ['no-full-report-yet', 'used', 'used'],
-  ],
-  ['also the next boot of a known node', [boot('1', 1), boot('2', 1, false), boot('2', 2)], ['used', 'no-full-report-yet', 'used']],
-])('%s', (_name, reports, drops) => {
-  expect(fold(...reports).drops).toEqual(drops)
-})
 
 test('a report in between changes what it names and leaves the rest', () => {
   const full = report('a', 1, {
@@ -41,7 +19,7 @@ test('a report in between changes what it names and leaves the rest', () => {
     simulated: true,
   })
   const { node } = fold(full, { ...heartbeat('a', 2), gpus: [gpu('GPU-b', 'failed')], endpoints: [endpoint('a', { models: ['m'] })] })
-  expect([...(node?.gpus.values() ?? [])].map(({ uuid, state }) => [uuid, state])).toEqual([
+  expect([...(node?.gpus.values() ?? [])].map(({ report: { uuid, state } }) => [uuid, state])).toEqual([
     ['GPU-a', 1],
     ['GPU-b', 2],
   ])
@@ -72,9 +50,35 @@ test('a heartbeat repeats what was said, so probation passes without news', () =
   expect(seen.map(({ node }) => node?.endpoints.get('a/triton')?.liveness.state)).toEqual(['probation', 'ready', 'ready'])
 })
 
-test('an agent that restarts takes up the life of its endpoints where it was', () => {
-  const failed = boot('1', 1)
-  const { node } = fold({ ...failed, endpoints: [endpoint('a', { health: HEALTH.failed })] }, boot('2', 1))
+test('an agent that restarts takes up the life of its endpoints where it was, and its GPUs keep what was seen of them', () => {
+  const gpus = [gpu('GPU-a', 'ok', { eccUncorrected: 1n })]
+  const before = foldReport(undefined, report('a', 1, { gpus, endpoints: [endpoint('a', { health: HEALTH.failed })] }), millis(0), true)
+  const next = foldReport(
+    undefined,
+    report('a', 1, { bootId: 'boot-2', gpus: [gpu('GPU-a', 'ok', { eccUncorrected: 3n })] }),
+    millis(9),
+    true,
+  )
+  const node = succeed(before, next, millis(9))
+  expect(node.endpoints.get('a/triton')?.liveness).toEqual({ state: 'probation', passed: 1 })
+  expect(node.gpus.get('GPU-a')?.eccFrom).toEqual({ count: 1n, at: 0 })
+  expect([node.bootId, node.pastBoots]).toEqual(['boot-2', ['boot-1']])
+})
+
+test('a heartbeat leaves every part the object that it was, so that nobody looks again', () => {
+  const first = foldReport(undefined, report('a', 1, { gpus: [gpu('GPU-a')] }), millis(0), true)
+  const second = foldReport(first, heartbeat('a', 2), millis(500), true)
+  expect(second).toMatchObject({ sequence: 2n, heardAt: 500 })
+  expect(sameNode(first, second)).toBe(true)
+  const drained = foldReport(second, { ...heartbeat('a', 3), localDrain: true, localDrainReason: 'cleaning' }, millis(1_000), true)
+  expect([sameNode(second, drained), drained.localDrain]).toEqual([false, 'cleaning'])
+})
+
+test('a server that turned its probe away lives', () => {
+  const { node } = fold(
+    report('a', 1, { endpoints: [endpoint('a', { health: HEALTH.failed })] }),
+    report('a', 2, { endpoints: [endpoint('a', { health: HEALTH.busy })] }),
+  )
   expect(node?.endpoints.get('a/triton')?.liveness).toEqual({ state: 'probation', passed: 1 })
 })
 

@@ -1,10 +1,10 @@
 /** What the control plane knows of one node: the newest value of everything that its agent said, and what was concluded of each endpoint. */
 import type { Millis } from '../../core/units.ts'
-import type { EndpointReport, GpuReport, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import type { GpuShare } from './gpu-share.ts'
+import type { EndpointReport, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { GpuRecord } from './gpu-record.ts'
 import type { Liveness } from './liveness.ts'
 
-export type EndpointRecord = { readonly report: EndpointReport; readonly gpus: GpuShare; readonly liveness: Liveness }
+export type EndpointRecord = { readonly report: EndpointReport; readonly liveness: Liveness }
 
 export type NodeRecord = {
   readonly nodeId: string
@@ -19,7 +19,9 @@ export type NodeRecord = {
   readonly interval: Millis
   /** When the newest report arrived, by our own clock. */
   readonly heardAt: Millis
-  readonly gpus: ReadonlyMap<string, GpuReport>
+  /** Why the host's owner wants no new requests; undefined when he does. */
+  readonly localDrain: string | undefined
+  readonly gpus: ReadonlyMap<string, GpuRecord>
   readonly gpuTelemetry: GpuTelemetry
   readonly gpuTelemetryReason: string
   readonly endpoints: ReadonlyMap<string, EndpointRecord>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
-import { NodeReport, type Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { NodeReport, type Protocol, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { endpoint, gpu, report } from '../testing/reports.ts'
 import { isMalformed, parseReport } from './parse-report.ts'
 
@@ -57,4 +57,15 @@ test('of the words on where numbers are from, those of known numbers are kept, a
     loadSources: { queue_depth: 'vllm:num_requests_waiting', capacity: 'x'.repeat(limits.reportTextMax) },
     serverKind: 'k'.repeat(limits.reportTextMax),
   })
+})
+
+test('events are bounded: the newest come in, with texts of bounded length', () => {
+  const events = many(limits.eventsPerReportMax + 2).map((at) => ({
+    ...{ ageMs: 5n, kind: `k${at}`, detail: 'x'.repeat(999), gpuUuid: 'GPU-a', xid: 79 },
+    xidAction: XidAction.XID_ACTION_REBOOT_NODE,
+  }))
+  const result = parseReport(bytes({ events }), 'a')
+  const read = isMalformed(result) ? [] : result.events
+  expect(read.map(({ kind }) => kind)).toEqual(events.slice(2).map(({ kind }) => kind))
+  expect(read[0]).toEqual({ ...events[2], detail: 'x'.repeat(limits.reportTextMax) })
 })

@@ -8,6 +8,7 @@ import {
   type EndpointLoad,
   type EndpointReport,
   type GpuReport,
+  type NodeEvent,
   NodeReport,
   Protocol,
 } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
@@ -38,7 +39,8 @@ export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malfo
   if (report.endpoints.length > limits.endpointsPerNodeMax) return bad('too-many-rows', `${report.endpoints.length} endpoints`)
   const wrong = report.endpoints.map((endpoint) => whyWrong(endpoint, node)).find((reason) => reason !== undefined)
   if (wrong !== undefined) return bad('bad-field', wrong)
-  if (report.gpus.some((gpu) => gpu.uuid === '')) return bad('bad-field', 'a GPU has no uuid')
+  if (report.gpus.some(({ uuid }) => uuid === '' || uuid.length > limits.reportTextMax))
+    return bad('bad-field', "a GPU's uuid is empty or too long")
   return {
     ...report,
     zone: short(report.zone),
@@ -46,8 +48,9 @@ export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malfo
     gpuTelemetryReason: short(report.gpuTelemetryReason),
     gpus: report.gpus.map(tidyGpu),
     endpoints: report.endpoints.map(tidyEndpoint),
-    // Nobody reads them yet, and a fold that kept them would have to bound them.
-    events: [],
+    localDrainReason: short(report.localDrainReason),
+    // The newest are worth the most.
+    events: report.events.slice(-limits.eventsPerReportMax).map(tidyEvent),
   }
 }
 
@@ -66,6 +69,7 @@ function whyWrong(endpoint: EndpointReport, node: string): string | undefined {
   if (endpoint.models.some((model) => model === '' || model.length > limits.reportTextMax))
     return `${endpoint.id}: a model's name is empty or too long`
   if (endpoint.gpuUuids.length > limits.gpusPerNodeMax) return `${endpoint.id}: ${endpoint.gpuUuids.length} GPUs`
+  if (endpoint.gpuUuids.some((uuid) => uuid.length > limits.reportTextMax)) return `${endpoint.id}: a GPU's uuid is too long`
   return undefined
 }
 
@@ -88,7 +92,23 @@ function tidySources(sources: Readonly<Record<string, string>>): Record<string, 
   return Object.fromEntries(named)
 }
 
-const tidyGpu = (gpu: GpuReport): GpuReport => ({ ...gpu, name: short(gpu.name), stateReason: short(gpu.stateReason) })
+const tidyGpu = (gpu: GpuReport): GpuReport => ({
+  ...gpu,
+  name: short(gpu.name),
+  pciBusId: short(gpu.pciBusId),
+  driverVersion: short(gpu.driverVersion),
+  stateReason: short(gpu.stateReason),
+  recoveryAction: gpu.recoveryAction === undefined ? undefined : short(gpu.recoveryAction),
+  performanceState: gpu.performanceState === undefined ? undefined : short(gpu.performanceState),
+  migInstances: gpu.migInstances.slice(0, limits.gpusPerNodeMax),
+})
+
+const tidyEvent = (event: NodeEvent): NodeEvent => ({
+  ...event,
+  kind: short(event.kind),
+  detail: short(event.detail),
+  gpuUuid: short(event.gpuUuid),
+})
 
 const count = (value: number | undefined): number | undefined =>
   value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined

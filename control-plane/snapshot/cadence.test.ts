@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
-import { Endpoint, EndpointState, Freshness } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { Endpoint, EndpointState, Freshness, Panic } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { hello, Play } from '../testing/play.ts'
 import { endpoint, HEALTH } from '../testing/reports.ts'
 import { Cadence, urgencyOf } from './cadence.ts'
@@ -27,6 +27,7 @@ test.each<[what: string, before: Partial<Endpoint> | undefined, after: Partial<E
   ['much to do', {}, { state: EndpointState.ENDPOINT_STATE_BUSY }, 'calm'],
   ['a recovery', { state: EndpointState.ENDPOINT_STATE_FAILED }, { state: EndpointState.ENDPOINT_STATE_PROBATION }, 'calm'],
   ['still failed, for another reason', { state: 5 }, { state: 5, stateReason: 'x' }, 'calm'],
+  ['a GPU that asks for recovery', { state: 5 }, { state: 5, panic: Panic.PANIC_NEVER }, 'urgent'],
   ['silence', {}, { freshness: Freshness.FRESHNESS_STALE }, 'urgent'],
   ['the end of a silence', { freshness: Freshness.FRESHNESS_STALE }, {}, 'calm'],
   ['another address', {}, { address: 'h:2' }, 'urgent'],

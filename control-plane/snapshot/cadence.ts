@@ -5,7 +5,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
-import { EndpointState, type Endpoint as WireEndpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { EndpointState, Panic, type Endpoint as WireEndpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 
 export type Urgency = 'calm' | 'urgent'
 
@@ -22,7 +22,8 @@ export function urgencyOf(before: WireEndpoint | undefined, after: WireEndpoint 
   const elsewhere = before.address !== after.address || before.protocol !== after.protocol
   const serves = before.models.length !== after.models.length || before.models.some((model, at) => model !== after.models[at])
   const shut = before.state !== after.state && SHUT.includes(after.state)
-  return elsewhere || serves || shut || after.freshness > before.freshness ? 'urgent' : 'calm'
+  const barred = before.panic !== after.panic && after.panic === Panic.PANIC_NEVER
+  return elsewhere || serves || shut || barred || after.freshness > before.freshness ? 'urgent' : 'calm'
 }
 
 export class Cadence {

@@ -1,11 +1,12 @@
 /** An endpoint as proxies get it: the message, its version by content, and its bytes, encoded once however many proxies read them. */
-import type { Freshness as FreshnessName, EndpointState as StateName } from '../../core/mesh-snapshot.ts'
+import type { Freshness as FreshnessName, Panic as PanicName, EndpointState as StateName } from '../../core/mesh-snapshot.ts'
 import {
   type Endpoint,
   Endpoint as EndpointMessage,
   EndpointState,
   EndpointsDelta,
   Freshness,
+  Panic,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { type Hash, hashBytes, hashText } from './content-hash.ts'
 
@@ -27,11 +28,17 @@ export const STATE_NUMBER: Readonly<Record<StateName, EndpointState>> = {
   PROBATION: EndpointState.ENDPOINT_STATE_PROBATION,
 }
 
+const NAMES = new Map(Object.entries(STATE_NUMBER).map(([name, number]) => [number, name as StateName]))
+
+export const stateName = (state: EndpointState): string => NAMES.get(state) ?? ''
+
 export const FRESHNESS_NUMBER: Readonly<Record<FreshnessName, Freshness>> = {
   fresh: Freshness.FRESHNESS_FRESH,
   stale: Freshness.FRESHNESS_STALE,
   'last-resort': Freshness.FRESHNESS_LAST_RESORT,
 }
+
+export const PANIC_NUMBER: Readonly<Record<PanicName, Panic>> = { may: Panic.PANIC_MAY, never: Panic.PANIC_NEVER }
 
 export function makeResource(endpoint: Endpoint, factors: Readonly<Record<string, number>>): Resource {
   const hash = hashBytes(EndpointMessage.encode(endpoint).finish())
@@ -52,6 +59,7 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
     a.state === b.state &&
     a.stateReason === b.stateReason &&
     a.freshness === b.freshness &&
+    a.panic === b.panic &&
     a.capacity === b.capacity &&
     a.models.length === b.models.length &&
     a.models.every((model, at) => model === b.models[at])

@@ -38,6 +38,10 @@ export class Snapshot {
     return this.#resources.get(id)
   }
 
+  get size(): number {
+    return this.#resources.size
+  }
+
   ids(): Iterable<string> {
     return this.#resources.keys()
   }

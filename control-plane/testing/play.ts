@@ -1,6 +1,6 @@
 /** One control plane on virtual time for this plane's tests: events in, what it tells proxies out. */
 import { limits } from '../../core/limits.ts'
-import { type Millis, millis } from '../../core/units.ts'
+import { type Millis, millis, type UnixMillis, unixMillis } from '../../core/units.ts'
 import { ConnectResponse, type EndpointsDelta, Hello } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type Event, step } from '../control-loop.ts'
@@ -10,6 +10,8 @@ import { heartbeat, INTERVAL_MS, report } from './reports.ts'
 export const hello = (proxyId: string, endpointVersions: Record<string, string> = {}): Hello =>
   Hello.fromPartial({ proxyId, endpointVersions })
 
+const WALL_START = Date.UTC(2026, 0, 1)
+
 export type Pushed = { readonly at: number; readonly stream: number; readonly delta: EndpointsDelta }
 
 /** One control plane on virtual time: what it says is kept, ticks come as they do in life. */
@@ -17,6 +19,8 @@ export class Play {
   readonly state: ControlState
   readonly pushed: Pushed[] = []
   readonly changes: Change[] = []
+  /** Endpoints that a connection was asked for. */
+  readonly asked: string[] = []
   now: Millis
   readonly #sequences = new Map<string, number>()
 
@@ -34,6 +38,7 @@ export class Play {
     for (const event of events)
       for (const effect of step(this.state, event, this.now)) {
         if (effect.kind === 'changed') this.changes.push(effect.change)
+        else if (effect.kind === 'ask') this.asked.push(effect.endpoint)
         else
           for (const stream of effect.push.streams) {
             const { message } = ConnectResponse.decode(effect.push.bytes)
@@ -44,7 +49,22 @@ export class Play {
   }
 
   reports(node: string, fields?: Partial<NodeReport>): this {
-    return this.do({ kind: 'report', report: report(node, this.#next(node), fields) })
+    return this.hear(report(node, this.#next(node), fields))
+  }
+
+  /** As it came, at the wall clock's own time unless said. */
+  hear(one: NodeReport, wall: UnixMillis = this.wall): this {
+    return this.do({ kind: 'report', report: one, wall })
+  }
+
+  /** What this control plane's wall clock shows. */
+  get wall(): UnixMillis {
+    return unixMillis(WALL_START + this.now)
+  }
+
+  /** What is remembered of a node, as `from → to: reason`, oldest first. */
+  told(node: string): readonly string[] {
+    return this.state.history.of(node).map(({ from, to, reason }) => `${from} → ${to}: ${reason}`)
   }
 
   /** Ticks for so long, while these nodes send heartbeats. */
@@ -52,7 +72,7 @@ export class Play {
     const until = this.now + ms
     while (this.now < until) {
       this.now = millis(this.now + limits.membershipCoalesce)
-      if (this.now % INTERVAL_MS === 0) for (const node of alive) this.do({ kind: 'report', report: heartbeat(node, this.#next(node)) })
+      if (this.now % INTERVAL_MS === 0) for (const node of alive) this.hear(heartbeat(node, this.#next(node)))
       this.do({ kind: 'tick' })
     }
     return this

@@ -11,17 +11,20 @@ import {
 
 export const INTERVAL_MS = 500
 
-export const gpu = (uuid: string, state: 'ok' | 'failed' = 'ok'): GpuReport =>
-  GpuReport.fromPartial({
+export const gpu = (uuid: string, state: 'ok' | 'failed' = 'ok', fields: Partial<GpuReport> = {}): GpuReport => ({
+  ...GpuReport.fromPartial({
     uuid,
     state: state === 'ok' ? GpuState.GPU_STATE_OK : GpuState.GPU_STATE_FAILED,
     stateReason: state === 'ok' ? '' : 'fallen off the bus',
-  })
+  }),
+  ...fields,
+})
 
 export const HEALTH = {
   ready: EndpointHealth.ENDPOINT_HEALTH_READY,
   starting: EndpointHealth.ENDPOINT_HEALTH_STARTING,
   failed: EndpointHealth.ENDPOINT_HEALTH_FAILED,
+  busy: EndpointHealth.ENDPOINT_HEALTH_BUSY,
   unknown: EndpointHealth.ENDPOINT_HEALTH_UNSPECIFIED,
 } as const
 

@@ -1,8 +1,17 @@
 /** What the admin API shows: pure queries of the state, nothing is decided here. A node that is only known by its intent is shown too. */
-import type { Millis } from '../../core/units.ts'
-import { type EndpointStatus, type Node, NodeIntent, Node as NodeMessage, type Weight } from '../../proto/gen/millrace/admin/v1/admin.ts'
+import type { Millis, UnixMillis } from '../../core/units.ts'
+import {
+  type EndpointStatus,
+  type GetNodeResponse,
+  type Node,
+  NodeIntent,
+  Node as NodeMessage,
+  type StateChange as StateChangeMessage,
+  type Weight,
+} from '../../proto/gen/millrace/admin/v1/admin.ts'
 import type { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { StateChange } from '../fleet/history.ts'
 import { SERVE } from '../fleet/intent.ts'
 import type { ProxyOpinion } from '../fleet/proxy-views.ts'
 import { FRESHNESS_NUMBER } from '../snapshot/resource.ts'
@@ -29,8 +38,8 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
     zone: node.zone,
     silentMs: Math.max(0, Math.round(now - node.heardAt)),
     freshness: FRESHNESS_NUMBER[state.silence.freshness(nodeId)],
-    gpus: [...node.gpus.values()],
-    warnings: [],
+    gpus: [...node.gpus.values()].map(({ report }) => report),
+    warnings: [...(state.odd.get(nodeId)?.values() ?? [])],
     history: [],
     endpoints: [...node.endpoints.values()].map(({ report }) => endpointView(state, report)).filter((status) => status !== undefined),
     gpuTelemetry: node.gpuTelemetry,
@@ -39,6 +48,25 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
     agentVersion: node.agentVersion,
   }
 }
+
+/** Times as people read them: `wall` is what their clocks show at `now`. */
+export type Moment = { readonly now: Millis; readonly wall: UnixMillis }
+
+export function changeView({ at, node, endpoint, from, to, reason }: StateChange, { now, wall }: Moment): StateChangeMessage {
+  return { atUnixMs: BigInt(Math.round(wall - (now - at))), nodeId: node, endpointId: endpoint, from, to, reason }
+}
+
+/** One node with its history, newest first, and the weights of its endpoints. */
+export function wholeNode(state: ControlState, nodeId: string, moment: Moment): GetNodeResponse | undefined {
+  const node = nodeView(state, nodeId, moment.now)
+  if (node === undefined) return undefined
+  const ids = [...(state.nodes.get(nodeId)?.endpoints.keys() ?? [])]
+  const weights = ids.map((id) => weightView(state, id)).filter((weight) => weight !== undefined)
+  return { node: { ...node, history: historyView(state, nodeId, moment).reverse() }, weights }
+}
+
+export const historyView = (state: ControlState, nodeId: string, moment: Moment): StateChangeMessage[] =>
+  state.history.of(nodeId).map((change) => changeView(change, moment))
 
 function endpointView(state: ControlState, { id, loadSources, serverKind }: EndpointReport): EndpointStatus | undefined {
   const endpoint = state.snapshot.get(id)?.endpoint

@@ -1,23 +1,29 @@
 /** The admin API: answers from the state as it is, and acknowledges an intent only once it is stored. */
-import { type ServiceError, status } from '@grpc/grpc-js'
+import { type ServerWritableStream, type ServiceError, status } from '@grpc/grpc-js'
 import type { GrpcService } from '../../core/edge/grpc-serve.ts'
 import type { Logger } from '../../core/edge/log.ts'
+import { type Millis, unixMillis } from '../../core/units.ts'
 import {
   type AdminServiceServer,
   AdminServiceService,
   type Node,
+  type WatchChangesRequest,
+  type WatchChangesResponse,
   type WatchNodesResponse,
   type WatchWeightsResponse,
   type Weight,
 } from '../../proto/gen/millrace/admin/v1/admin.ts'
 import type { Intent } from '../fleet/intent.ts'
 import type { Change } from '../state.ts'
-import { nodeIds, nodeView, weightView } from '../views/admin-views.ts'
+import { changeView, historyView, type Moment, nodeIds, nodeView, weightView, wholeNode } from '../views/admin-views.ts'
+import { ChangeWatchers } from './change-watchers.ts'
 import { type IntentStore, StoreAway } from './intent-store.ts'
 import type { LoopRunner } from './loop-runner.ts'
 import { Watchers } from './watchers.ts'
 
 const NODES_NAMED_MAX = 20
+
+const moment = (now: Millis): Moment => ({ now, wall: unixMillis(Date.now()) })
 
 class Refused extends Error {
   readonly code: status
@@ -34,6 +40,7 @@ export class AdminServer {
   readonly #log: Logger
   readonly #nodes: Watchers<Node, WatchNodesResponse>
   readonly #weights: Watchers<Weight, WatchWeightsResponse>
+  readonly #changes = new ChangeWatchers()
 
   constructor(runner: LoopRunner, store: Pick<IntentStore, 'put'>, log: Logger) {
     this.#runner = runner
@@ -57,12 +64,12 @@ export class AdminServer {
       watchNodes: (call) => this.#nodes.add(call),
       watchWeights: (call) => this.#weights.add(call),
       getNode: ({ request }, answer) => {
-        const node = this.#runner.read((state, now) => nodeView(state, request.nodeId, now))
-        if (node === undefined) answer(asServiceError(this.#unknown(request.nodeId)))
-        else answer(null, { node })
+        const whole = this.#runner.read((state, now) => wholeNode(state, request.nodeId, moment(now)))
+        if (whole === undefined) answer(asServiceError(this.#unknown(request.nodeId)))
+        else answer(null, whole)
       },
-      // The contract comes before its service: these two are on their way.
-      watchChanges: (call) => void call.emit('error', { code: status.UNIMPLEMENTED, details: 'changes are not watched yet' }),
+      watchChanges: (call) => this.#watchChanges(call),
+      // The contract comes before its service.
       commandAgent: (_call, answer) => answer({ code: status.UNIMPLEMENTED, details: 'agents take no commands yet' }),
       drainNode: ({ request }, answer) =>
         this.#setIntent(request.nodeId, 'drain', request.reason).then(
@@ -81,11 +88,24 @@ export class AdminServer {
   changed(change: Change): void {
     this.#nodes.changed(change.nodes)
     this.#weights.changed(change.endpoints)
+    if (change.states.length > 0)
+      this.#changes.changed(this.#runner.read((_state, now) => change.states.map((one) => changeView(one, moment(now)))))
+  }
+
+  get changesLeftOut(): number {
+    return this.#changes.leftOut
   }
 
   close(): void {
     this.#nodes.close()
     this.#weights.close()
+    this.#changes.close()
+  }
+
+  #watchChanges(call: ServerWritableStream<WatchChangesRequest, WatchChangesResponse>): void {
+    const { nodeId } = call.request
+    if (nodeId !== '' && !this.#runner.read(nodeIds).includes(nodeId)) call.emit('error', asServiceError(this.#unknown(nodeId)))
+    else this.#changes.add(call, nodeId === '' ? [] : this.#runner.read((state, now) => historyView(state, nodeId, moment(now))))
   }
 
   #listNodes(): Node[] {

@@ -1,6 +1,7 @@
 /** The control plane's page of metrics: read from what is counted anyway, at the time of the scrape. Label sets are closed lists. */
 import { Counter, Gauge, Histogram, type Registry } from '../../core/edge/metrics.ts'
 import { ENDPOINT_STATES } from '../../core/mesh-snapshot.ts'
+import { ODDITIES, type Oddity } from '../fleet/agent-doubts.ts'
 import { STATE_NUMBER } from '../snapshot/resource.ts'
 import type { ControlState } from '../state.ts'
 import type { LoopRunner } from './loop-runner.ts'
@@ -8,7 +9,10 @@ import type { TelemetryIntake } from './telemetry-intake.ts'
 
 export type ControlMetrics = { ticked(tookMs: number): void }
 
-export function controlMetrics(registry: Registry, runner: LoopRunner, intake: TelemetryIntake): ControlMetrics {
+/** Changes of state that bounds kept from the log and from slow watchers. */
+export type LeftOut = { log(): number; watch(): number }
+
+export function controlMetrics(registry: Registry, runner: LoopRunner, intake: TelemetryIntake, leftOut: LeftOut): ControlMetrics {
   const counter = (name: string, help: string, read: (state: ControlState) => number): void => {
     new Counter({
       name: `millrace_control_${name}`,
@@ -30,6 +34,18 @@ export function controlMetrics(registry: Registry, runner: LoopRunner, intake: T
       },
     })
   }
+  const labelled = (name: string, help: string, label: string, read: (state: ControlState) => Readonly<Record<string, number>>): void => {
+    new Counter({
+      name: `millrace_control_${name}`,
+      help,
+      labelNames: [label],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [value, count] of Object.entries(runner.read(read))) this.inc({ [label]: value }, count)
+      },
+    })
+  }
   counter('reports_total', 'Node reports that came in well-formed', (state) => state.counts.reports)
   counter('pushes_total', 'Endpoint deltas sent, one per proxy', (state) => state.counts.pushes)
   counter('load_pushes_total', 'Load updates sent, one per proxy', (state) => state.counts.loadPushes)
@@ -39,17 +55,34 @@ export function controlMetrics(registry: Registry, runner: LoopRunner, intake: T
   gauge('proxies', 'Mesh streams open', (state) => state.proxies.size)
   gauge('link_up', 'Whether NATS is connected', (state) => (state.link === 'up' ? 1 : 0))
   gauge('intents_known', 'Whether the stored intents were read; nothing is pushed before', (state) => (state.intentsKnown ? 1 : 0))
-  new Counter({
-    name: 'millrace_control_report_drops_total',
-    help: 'Node reports that were not used, by reason',
-    labelNames: ['reason'],
+  counter('state_changes_total', 'Changes of state of endpoints and nodes', (state) => state.history.counts.changes)
+  counter('suspects_left_out_total', 'Suspects that were not connected to: too many waited', (state) => state.counts.asksLeftOut)
+  gauge('history_changes', 'Changes of state that are remembered', (state) => state.history.size)
+  labelled('state_changes_left_out_total', 'Changes of state that were not told: too many at once', 'where', (state) => ({
+    tick: state.history.counts.untold,
+    log: leftOut.log(),
+    watch: leftOut.watch(),
+  }))
+  labelled(
+    'suspects_asked_total',
+    'Connections to endpoints that proxies saw failing, by how they ended',
+    'result',
+    (state) => state.counts.asked,
+  )
+  new Gauge({
+    name: 'millrace_control_odd_agents',
+    help: 'Nodes with something odd about their agent, by what it is; admin node NODE says more',
+    labelNames: ['oddity'],
     registers: [registry],
     collect() {
-      this.reset()
-      for (const [reason, count] of Object.entries({ ...intake.drops, ...runner.read((state) => state.counts.drops) }))
-        this.inc({ reason }, count)
+      const counts = runner.read(countOddities)
+      for (const oddity of ODDITIES) this.set({ oddity }, counts.get(oddity) ?? 0)
     },
   })
+  labelled('report_drops_total', 'Node reports that were not used, by reason', 'reason', (state) => ({
+    ...intake.drops,
+    ...state.counts.drops,
+  }))
   new Gauge({
     name: 'millrace_control_endpoints',
     help: 'Endpoints by state',
@@ -67,6 +100,12 @@ export function controlMetrics(registry: Registry, runner: LoopRunner, intake: T
     registers: [registry],
   })
   return { ticked: (tookMs) => ticks.observe(tookMs / 1000) }
+}
+
+function countOddities({ odd }: ControlState): ReadonlyMap<Oddity, number> {
+  const counts = new Map<Oddity, number>()
+  for (const oddities of odd.values()) for (const oddity of oddities.keys()) counts.set(oddity, (counts.get(oddity) ?? 0) + 1)
+  return counts
 }
 
 function countStates(state: ControlState): ReadonlyMap<number, number> {

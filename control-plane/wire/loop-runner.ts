@@ -9,6 +9,8 @@ import { type Change, type ControlState, initialState } from '../state.ts'
 export type EffectPorts = {
   push(push: Push): void
   changed(change: Change): void
+  /** To open a connection to a suspect. */
+  ask(endpoint: string, address: string): void
   /** How long one tick took with all its effects. */
   ticked(tookMs: number): void
 }
@@ -50,6 +52,9 @@ export class LoopRunner {
           break
         case 'changed':
           ports.changed(effect.change)
+          break
+        case 'ask':
+          ports.ask(effect.endpoint, effect.address)
           break
         default:
           effect satisfies never

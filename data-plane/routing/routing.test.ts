@@ -122,6 +122,20 @@ test('tiers are asked in order: serving, busy, last resort, ejected, and FAILED 
   expect(order).toEqual(['ready', 'busy', 'silent', 'ejected', 'failed'])
 })
 
+test('a drain out of caution is asked when nobody serves, and before those that failed; whoever may not be asked in panic never is', () => {
+  const order = (...all: ReturnType<typeof endpoint>[]): string[] => {
+    const routing = table(all)
+    const excluded: EndpointSlot[] = []
+    for (let next = pickFrom(routing, 'm', excluded); next !== undefined; next = pickFrom(routing, 'm', excluded)) excluded.push(next)
+    return excluded.map(({ id }) => id)
+  }
+  const failed = endpoint('failed', { state: 'FAILED' })
+  const careful = endpoint('careful', { state: 'DRAINING', panic: 'may' })
+  expect(order(failed, careful, endpoint('busy', { state: 'BUSY' }))).toEqual(['busy', 'careful', 'failed'])
+  expect(order(endpoint('broken', { state: 'FAILED', panic: 'never' }), failed)).toEqual(['failed'])
+  expect(order(endpoint('broken', { state: 'DRAINING', panic: 'never' }))).toEqual([])
+})
+
 test('a model goes to the endpoints that name it and to those that serve all; an unknown one only to the latter, or nowhere', () => {
   const named = table([endpoint('a', { models: ['x'] }), endpoint('b', { models: ['y', '*'] })])
   expect(named.candidatesFor('x')?.slots.map((one) => one.id)).toEqual(['a', 'b'])

@@ -1,6 +1,7 @@
 /**
  * The endpoints of one model, each in the tier in which it may be asked: those that serve, the busy, the last resort, those that this proxy saw
- * failing, and, only when nothing else is left, those that are called FAILED. DRAINING and STARTING are in none: they are never asked.
+ * failing, and, only when nothing else is left, those that are called FAILED: a model of which everything looks broken is still tried. DRAINING and
+ * STARTING are in none: they are never asked, unless the control plane says that a drain is mere caution. Whoever may not be asked in panic never is.
  */
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { weightOf } from './pool.ts'
@@ -59,13 +60,15 @@ export class TieredGroup {
 
 /** 0 serves … 4 only in panic. */
 function tierOf(slot: EndpointSlot): number {
-  const { state, freshness } = slot.endpoint
+  const { state, freshness, panic } = slot.endpoint
   switch (state) {
-    case 'DRAINING':
     case 'STARTING':
       return NO_TIER
+    case 'DRAINING':
+      if (panic !== 'may') return NO_TIER
+      return slot.ejected ? 3 : 2
     case 'FAILED':
-      return 4
+      return panic === 'never' ? NO_TIER : 4
     case 'READY':
     case 'PROBATION':
     case 'BUSY':

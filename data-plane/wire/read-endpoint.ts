@@ -1,10 +1,11 @@
 /** The one door for endpoints and loads that a control plane tells of. Behind it states, protocols and weights are ones that this proxy knows. */
 import { isEndpointId } from '../../core/ids.ts'
 import type { LoadVector } from '../../core/load-vector.ts'
-import type { Endpoint, EndpointState, Freshness, Protocol } from '../../core/mesh-snapshot.ts'
+import type { Endpoint, EndpointState, Freshness, Panic, Protocol } from '../../core/mesh-snapshot.ts'
 import {
   type Endpoint as WireEndpoint,
   Freshness as WireFreshness,
+  Panic as WirePanic,
   EndpointState as WireState,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { type EndpointLoad, Protocol as WireProtocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
@@ -16,6 +17,11 @@ const STATES: Readonly<Partial<Record<WireState, EndpointState>>> = {
   [WireState.ENDPOINT_STATE_DRAINING]: 'DRAINING',
   [WireState.ENDPOINT_STATE_FAILED]: 'FAILED',
   [WireState.ENDPOINT_STATE_PROBATION]: 'PROBATION',
+}
+
+const PANIC: Readonly<Partial<Record<WirePanic, Panic>>> = {
+  [WirePanic.PANIC_MAY]: 'may',
+  [WirePanic.PANIC_NEVER]: 'never',
 }
 
 const FRESHNESS: Readonly<Partial<Record<WireFreshness, Freshness>>> = {
@@ -43,7 +49,8 @@ export function readEndpoint(wire: WireEndpoint): Endpoint | string {
   if (protocol === undefined) return `endpoint ${wire.id}: a protocol that this proxy does not know`
   if (!(wire.weight >= 0)) return `endpoint ${wire.id}: weight ${wire.weight} is not a number ≥ 0`
   const { id, node, zone, address, models, weight, capacity } = wire
-  return { id, node, zone, address, protocol, models, weight, state, freshness, capacity }
+  const panic = PANIC[wire.panic]
+  return { id, node, zone, address, protocol, models, weight, state, freshness, capacity, ...(panic !== undefined && { panic }) }
 }
 
 export const readLoad = (wire: EndpointLoad): LoadVector => ({

@@ -10,6 +10,7 @@ import {
   type Hello,
   type LoadUpdate,
   MeshServiceService,
+  Panic,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
@@ -36,6 +37,7 @@ export const meshEndpoint = (id: string, address: string, more: Partial<Endpoint
   stateReason: '',
   freshness: Freshness.FRESHNESS_FRESH,
   capacity: 0,
+  panic: Panic.PANIC_UNSPECIFIED,
   ...more,
 })
 

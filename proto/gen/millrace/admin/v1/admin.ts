@@ -199,7 +199,11 @@ export interface GetNodeRequest {
 }
 
 export interface GetNodeResponse {
-  node: Node | undefined;
+  node:
+    | Node
+    | undefined;
+  /** Of its endpoints. */
+  weights: Weight[];
 }
 
 export interface WatchChangesRequest {
@@ -1980,13 +1984,16 @@ export const GetNodeRequest: MessageFns<GetNodeRequest> = {
 };
 
 function createBaseGetNodeResponse(): GetNodeResponse {
-  return { node: undefined };
+  return { node: undefined, weights: [] };
 }
 
 export const GetNodeResponse: MessageFns<GetNodeResponse> = {
   encode(message: GetNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.node !== undefined) {
       Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.weights) {
+      Weight.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -2012,6 +2019,14 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
             message.node = Node.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.weights.push(Weight.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2025,13 +2040,19 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
   },
 
   fromJSON(object: any): GetNodeResponse {
-    return { node: isSet(object.node) ? Node.fromJSON(object.node) : undefined };
+    return {
+      node: isSet(object.node) ? Node.fromJSON(object.node) : undefined,
+      weights: globalThis.Array.isArray(object?.weights) ? object.weights.map((e: any) => Weight.fromJSON(e)) : [],
+    };
   },
 
   toJSON(message: GetNodeResponse): unknown {
     const obj: any = {};
     if (message.node !== undefined) {
       obj.node = Node.toJSON(message.node);
+    }
+    if (message.weights?.length) {
+      obj.weights = message.weights.map((e) => Weight.toJSON(e));
     }
     return obj;
   },
@@ -2042,6 +2063,7 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
   fromPartial<I extends Exact<DeepPartial<GetNodeResponse>, I>>(object: I): GetNodeResponse {
     const message = createBaseGetNodeResponse();
     message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    message.weights = object.weights?.map((e) => Weight.fromPartial(e)) || [];
     return message;
   },
 };

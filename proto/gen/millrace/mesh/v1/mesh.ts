@@ -157,6 +157,58 @@ export function freshnessToJSON(object: Freshness): string {
   }
 }
 
+/** Whether a proxy that has nobody else may ask the endpoint. */
+export const Panic = {
+  /** PANIC_UNSPECIFIED - As its state says: FAILED may be asked then, DRAINING and STARTING may not. */
+  PANIC_UNSPECIFIED: 0,
+  /** PANIC_MAY - DRAINING out of caution alone: asked before those that failed. */
+  PANIC_MAY: 1,
+  /** PANIC_NEVER - A GPU that it needs asks for recovery, or a person wants it left alone. */
+  PANIC_NEVER: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Panic = typeof Panic[keyof typeof Panic];
+
+export namespace Panic {
+  export type PANIC_UNSPECIFIED = typeof Panic.PANIC_UNSPECIFIED;
+  export type PANIC_MAY = typeof Panic.PANIC_MAY;
+  export type PANIC_NEVER = typeof Panic.PANIC_NEVER;
+  export type UNRECOGNIZED = typeof Panic.UNRECOGNIZED;
+}
+
+export function panicFromJSON(object: any): Panic {
+  switch (object) {
+    case 0:
+    case "PANIC_UNSPECIFIED":
+      return Panic.PANIC_UNSPECIFIED;
+    case 1:
+    case "PANIC_MAY":
+      return Panic.PANIC_MAY;
+    case 2:
+    case "PANIC_NEVER":
+      return Panic.PANIC_NEVER;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Panic.UNRECOGNIZED;
+  }
+}
+
+export function panicToJSON(object: Panic): string {
+  switch (object) {
+    case Panic.PANIC_UNSPECIFIED:
+      return "PANIC_UNSPECIFIED";
+    case Panic.PANIC_MAY:
+      return "PANIC_MAY";
+    case Panic.PANIC_NEVER:
+      return "PANIC_NEVER";
+    case Panic.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface ConnectRequest {
   message: { $case: "hello"; value: Hello } | { $case: "ack"; value: Ack } | { $case: "nack"; value: Nack } | {
     $case: "report";
@@ -220,6 +272,7 @@ export interface Endpoint {
   freshness: Freshness;
   /** Requests the endpoint takes at once; 0 is unknown. */
   capacity: number;
+  panic: Panic;
 }
 
 export interface LoadUpdate {
@@ -1114,6 +1167,7 @@ function createBaseEndpoint(): Endpoint {
     stateReason: "",
     freshness: 0,
     capacity: 0,
+    panic: 0,
   };
 }
 
@@ -1151,6 +1205,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.capacity !== 0) {
       writer.uint32(88).uint32(message.capacity);
+    }
+    if (message.panic !== 0) {
+      writer.uint32(96).int32(message.panic);
     }
     return writer;
   },
@@ -1256,6 +1313,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.capacity = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.panic = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1285,6 +1350,7 @@ export const Endpoint: MessageFns<Endpoint> = {
         : "",
       freshness: isSet(object.freshness) ? freshnessFromJSON(object.freshness) : 0,
       capacity: isSet(object.capacity) ? globalThis.Number(object.capacity) : 0,
+      panic: isSet(object.panic) ? panicFromJSON(object.panic) : 0,
     };
   },
 
@@ -1323,6 +1389,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     if (message.capacity !== 0) {
       obj.capacity = Math.round(message.capacity);
     }
+    if (message.panic !== 0) {
+      obj.panic = panicToJSON(message.panic);
+    }
     return obj;
   },
 
@@ -1342,6 +1411,7 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.stateReason = object.stateReason ?? "";
     message.freshness = object.freshness ?? 0;
     message.capacity = object.capacity ?? 0;
+    message.panic = object.panic ?? 0;
     return message;
   },
 };

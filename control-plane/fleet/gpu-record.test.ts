@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest'
+import { limits } from '../../core/limits.ts'
+import { millis } from '../../core/units.ts'
+import type { GpuReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { gpu } from '../testing/reports.ts'
+import { type GpuRecord, judgeGpu, nextGpuLookAt, stepGpu } from './gpu-record.ts'
+
+const ok = (fields: Partial<GpuReport> = {}): GpuReport => gpu('GPU-a', 'ok', fields)
+const failed = (fields: Partial<GpuReport> = {}): GpuReport => gpu('GPU-a', 'failed', fields)
+
+/** Seconds and what was said then; answers the record. */
+function told(...said: readonly (readonly [number, GpuReport])[]): GpuRecord {
+  let record: GpuRecord | undefined
+  for (const [at, report] of said) record = stepGpu(record, report, millis(at * 1000))
+  if (record === undefined) throw new Error('nothing was said')
+  return record
+}
+
+/** In words that fit a table: kind, then what matters of it. */
+function verdict(record: GpuRecord, atSeconds: number): string {
+  const judged = judgeGpu(record, millis(atSeconds * 1000))
+  switch (judged.kind) {
+    case 'usable':
+      return `usable ${judged.factor}${judged.rests ? ' rests' : ''}`
+    case 'leaving':
+      return judged.firm ? 'leaving firm' : 'leaving'
+    case 'gone':
+      return judged.asksRecovery ? 'gone asks' : 'gone'
+    default:
+      return judged satisfies never
+  }
+}
+
+test.each([
+  ['well', ok(), 'usable 1'],
+  ['nothing is known of it', ok({ throttleReasons: undefined, eccUncorrected: undefined, remapPending: undefined }), 'usable 1'],
+  ['idle, at its power cap, by application clocks: no slowdown', ok({ throttleReasons: 0x7n }), 'usable 1'],
+  ['hardware slowdown', ok({ throttleReasons: 0x8n }), 'usable 0.7'],
+  ['software thermal slowdown', ok({ throttleReasons: 0x20n }), 'usable 0.7'],
+  ['hardware thermal slowdown', ok({ throttleReasons: 0x48n }), 'usable 0.4'],
+  ['power brake', ok({ throttleReasons: 0x80n }), 'usable 0.4'],
+  ['rows wait to be remapped', ok({ remapPending: true }), 'usable 0.5'],
+  ['lost', failed(), 'gone'],
+  ['it asks for a reset', failed({ recoveryAction: 'Reset' }), 'gone asks'],
+  ['it asks to be drained', failed({ recoveryAction: 'Drain and Reset' }), 'leaving firm'],
+  ['it asks to be drained, and works', ok({ recoveryAction: 'Drain P2P' }), 'leaving firm'],
+  ['it asks for nothing', ok({ recoveryAction: 'None' }), 'usable 1'],
+  ['errors from before we came', ok({ eccUncorrected: 900n }), 'usable 1'],
+])('%s: %o is %s', (_name, report, expected) => {
+  expect(verdict(told([0, report]), 0)).toBe(expected)
+})
+
+test.each([
+  [
+    'a slowdown that ended counts until it was away for a while',
+    [
+      [0, 0x8n],
+      [1, 0n],
+    ],
+    ['1 usable 0.7', '10 usable 0.7', '11 usable 1'],
+  ],
+  ['hard slowdown weighs first and rests when it lasts', [[0, 0x40n]], ['0 usable 0.4', '29 usable 0.4', '30 usable 0.4 rests']],
+  [
+    'one that flutters lasts too',
+    [
+      [0, 0x40n],
+      [8, 0n],
+      [16, 0x40n],
+      [24, 0n],
+    ],
+    ['29 usable 0.4', '31 usable 0.4 rests', '34 usable 1'],
+  ],
+  [
+    'what is left when the heat ends',
+    [
+      [0, 0x60n],
+      [5, 0x20n],
+    ],
+    ['14 usable 0.4', '15 usable 0.7', '99 usable 0.7'],
+  ],
+] as const)('%s', (_name, reasons, seen) => {
+  const record = told(...reasons.map(([at, throttleReasons]) => [at, ok({ throttleReasons })] as const))
+  expect(seen.map((word) => `${word.split(' ')[0]} ${verdict(record, Number(word.split(' ')[0]))}`)).toEqual(seen)
+})
+
+test.each([
+  ['few errors', [0n, 2n], 'usable 1'],
+  ['more than few', [0n, 3n], 'leaving'],
+  ['it stays so', [5n, 9n, 9n, 9n], 'leaving'],
+  ['counters that began anew: the GPU was reset', [5n, 9n, 0n], 'usable 1'],
+] as const)('uncorrected errors, %s: %s', (_name, counts, expected) => {
+  expect(verdict(told(...counts.map((eccUncorrected, at) => [at, ok({ eccUncorrected })] as const)), 9)).toBe(expected)
+})
+
+test('few errors now and then do not add up over days', () => {
+  const hour = limits.eccSpan / 1000
+  const said = [0n, 2n, 2n, 4n, 4n, 6n].map((eccUncorrected, at) => [at * hour, ok({ eccUncorrected })] as const)
+  expect(verdict(told(...said), 6 * hour)).toBe('usable 1')
+})
+
+test('it says when time alone will change its mind', () => {
+  const record = told([0, ok({ throttleReasons: 0x40n })], [25, ok({ throttleReasons: 0n })])
+  expect(nextGpuLookAt(record, millis(25_000))).toBe(30_000)
+  expect(nextGpuLookAt(record, millis(30_000))).toBe(35_000)
+  expect(nextGpuLookAt(record, millis(35_000))).toBeUndefined()
+})

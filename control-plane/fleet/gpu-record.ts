@@ -1,0 +1,87 @@
+/**
+ * Judges one GPU by what its agent says of it, over time. Invariants: what is not said is not held against it; throttling takes weight at once and
+ * drains only when it lasts; a GPU whose errors grew is not trusted again before its counters start anew, which a reset makes them do.
+ */
+import { limits } from '../../core/limits.ts'
+import { type Millis, millis } from '../../core/units.ts'
+import { type GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type Episode, lasts, stepEpisode } from './episode.ts'
+
+/** NVML's clocks_event_reasons. Idle, application clocks and the power cap of every well-used GPU are none of these. */
+const HW_SLOWDOWN = 0x8n
+const SW_THERMAL = 0x20n
+const HW_THERMAL = 0x40n
+const HW_POWER_BRAKE = 0x80n
+const HARD = HW_THERMAL | HW_POWER_BRAKE
+const SLOW = HW_SLOWDOWN | SW_THERMAL | HARD
+
+/** What a GPU is still worth. */
+const SLOWED = 0.7
+const HARD_SLOWED = 0.4
+const REMAP_PENDING = 0.5
+
+export type GpuRecord = {
+  readonly report: GpuReport
+  readonly slow: Episode | undefined
+  readonly hard: Episode | undefined
+  /** Where the count of uncorrected errors stood when it was last taken as it is. */
+  readonly eccFrom: { readonly count: bigint; readonly at: Millis } | undefined
+}
+
+export type GpuVerdict =
+  /** `rests`: it is slow for so long that it should cool down. */
+  | { readonly kind: 'usable'; readonly factor: number; readonly rests: boolean; readonly reason: string }
+  /** Whoever uses it has to let go of it. `firm`: the GPU asks for it; otherwise it is caution. */
+  | { readonly kind: 'leaving'; readonly firm: boolean; readonly reason: string }
+  | { readonly kind: 'gone'; readonly asksRecovery: boolean; readonly reason: string }
+
+export function stepGpu(before: GpuRecord | undefined, report: GpuReport, now: Millis): GpuRecord {
+  const reasons = report.throttleReasons ?? 0n
+  return {
+    report,
+    slow: stepEpisode(before?.slow, (reasons & SLOW) !== 0n, limits.throttleClear, now),
+    hard: stepEpisode(before?.hard, (reasons & HARD) !== 0n, limits.throttleClear, now),
+    eccFrom: stepEcc(before?.eccFrom, report.eccUncorrected, now),
+  }
+}
+
+function stepEcc(from: GpuRecord['eccFrom'], count: bigint | undefined, now: Millis): GpuRecord['eccFrom'] {
+  if (count === undefined) return from
+  if (from === undefined || count < from.count) return { count, at: now }
+  return !grewTooMuch(from, count) && now - from.at >= limits.eccSpan ? { count, at: now } : from
+}
+
+const grewTooMuch = (from: GpuRecord['eccFrom'], count: bigint | undefined): boolean =>
+  from !== undefined && count !== undefined && count - from.count > BigInt(limits.eccErrorsMax)
+
+export function judgeGpu(record: GpuRecord, now: Millis): GpuVerdict {
+  const { report, eccFrom } = record
+  const { recoveryAction = '', state, stateReason } = report
+  const asksRecovery = recoveryAction !== '' && recoveryAction !== 'None'
+  if (asksRecovery && recoveryAction.startsWith('Drain'))
+    return { kind: 'leaving', firm: true, reason: `recovery action: ${recoveryAction}` }
+  if (state === GpuState.GPU_STATE_FAILED) return { kind: 'gone', asksRecovery, reason: stateReason || 'failed' }
+  if (grewTooMuch(eccFrom, report.eccUncorrected))
+    return { kind: 'leaving', firm: false, reason: `more than ${limits.eccErrorsMax} uncorrected memory errors since it was last well` }
+  return judgeSpeed(record, now)
+}
+
+function judgeSpeed({ report, slow, hard }: GpuRecord, now: Millis): GpuVerdict {
+  const usable = (factor: number, reason: string, rests = false): GpuVerdict => ({ kind: 'usable', factor, rests, reason })
+  if (lasts(hard, limits.throttleClear, now)) {
+    if (now - hard.since < limits.throttleDrain) return usable(HARD_SLOWED, 'slowed down by heat or power')
+    return usable(HARD_SLOWED, `slowed down by heat or power for more than ${limits.throttleDrain / 1000} s`, true)
+  }
+  if (report.remapPending === true) return usable(REMAP_PENDING, 'memory rows wait to be remapped at its next reset')
+  if (lasts(slow, limits.throttleClear, now)) return usable(SLOWED, 'slowed down')
+  return usable(1, '')
+}
+
+/** When the verdict may change by the passing of time alone. */
+export function nextGpuLookAt({ slow, hard }: GpuRecord, now: Millis): Millis | undefined {
+  const ends = [slow, hard]
+    .map((episode) => (episode?.pausedAt === undefined ? undefined : episode.pausedAt + limits.throttleClear))
+    .concat(hard === undefined ? [] : [hard.since + limits.throttleDrain])
+    .filter((at) => at !== undefined && at > now)
+  return ends.length === 0 ? undefined : millis(Math.min(...(ends as number[])))
+}

@@ -1,0 +1,70 @@
+/**
+ * Remembers why things are as they are: each change of state with its cause and time. Bounded for each node and in all; the oldest goes first. What is new
+ * waits for the tick to be told to watchers and the log, bounded too, and what is left out is counted. One owner: the control loop.
+ */
+import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
+
+export type StateChange = {
+  readonly at: Millis
+  readonly node: string
+  /** Empty for a change of the node itself. */
+  readonly endpoint: string
+  readonly from: string
+  readonly to: string
+  readonly reason: string
+}
+
+export class History {
+  /** Newest last. */
+  readonly #ofNode = new Map<string, StateChange[]>()
+  /** Every change in its order, in a ring; those that their node forgot before are passed over. */
+  readonly #ring: StateChange[] = []
+  #next = 0
+  #size = 0
+  #untold: StateChange[] = []
+  readonly counts = { changes: 0, untold: 0 }
+
+  note(change: StateChange): void {
+    this.counts.changes++
+    const own = this.#ofNode.get(change.node) ?? []
+    this.#ofNode.set(change.node, own)
+    own.push(change)
+    this.#size++
+    if (own.length > limits.changesPerNodeMax) this.#forgetOldest(own)
+    this.#evict(this.#ring[this.#next])
+    this.#ring[this.#next] = change
+    this.#next = (this.#next + 1) % limits.changesMax
+    if (this.#untold.length < limits.changesPerTickMax) this.#untold.push(change)
+    else this.counts.untold++
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Newest last. */
+  of(node: string): readonly StateChange[] {
+    return this.#ofNode.get(node) ?? []
+  }
+
+  takeUntold(): readonly StateChange[] {
+    if (this.#untold.length === 0) return []
+    const untold = this.#untold
+    this.#untold = []
+    return untold
+  }
+
+  #evict(change: StateChange | undefined): void {
+    if (change === undefined) return
+    const own = this.#ofNode.get(change.node)
+    if (own?.[0] !== change) return
+    this.#forgetOldest(own)
+    if (own.length === 0) this.#ofNode.delete(change.node)
+  }
+
+  #forgetOldest(own: StateChange[]): void {
+    own.shift()
+    this.#size--
+  }
+}

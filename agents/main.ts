@@ -4,12 +4,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createLog } from '../core/edge/log.ts'
 import { Counter, Gauge, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
 import { connectNats } from '../core/edge/nats-link.ts'
+import { natsMetrics } from '../core/edge/nats-metrics.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
 import { systemClock } from '../core/edge/system-clock.ts'
 import { endpointId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import { fleetSpread } from '../core/spread.ts'
 import { nodeInbox, rollCall, telemetrySubject } from '../core/subjects.ts'
 import { millis } from '../core/units.ts'
 import manifest from '../package.json' with { type: 'json' }
@@ -21,8 +21,10 @@ import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
 import { openServer } from './wire/open-server.ts'
 import { reportPublisher } from './wire/publish-report.ts'
 import { hostReader } from './wire/read-host.ts'
+import { RollCalls } from './wire/roll-calls.ts'
 import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
 import { serverMetrics } from './wire/server-metrics.ts'
+import { Commands } from './wire/take-commands.ts'
 import { watchFaults } from './wire/watch-faults.ts'
 import { type ServerWatches, watchServers } from './wire/watch-servers.ts'
 
@@ -53,20 +55,29 @@ export async function main(argv: readonly string[]): Promise<void> {
     registers,
   })
 
+  const commanded = new Counter({
+    name: 'millrace_agent_commands_total',
+    help: 'Commands of operators, by how they ended',
+    labelNames: ['ended'],
+    registers,
+  })
+
   let busUp = false
   const page = await serveMetrics(config.metricsListen, registry, () =>
     busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats.join(', ')} is not connected` },
   )
   life.onStop('metrics', () => page.close())
+  const calls = new RollCalls()
   const link = await connectNats({
     access: config.bus,
     self: { name: `agent ${config.node}`, inbox: nodeInbox(config.mesh, config.node) },
     log,
     waitMax: limits.busWaitMax,
-    spread: () => fleetSpread(undefined),
+    spread: () => calls.spread(),
   })
   life.onStop('nats', () => link.close())
   busUp = true
+  natsMetrics(registry, 'agent', link)
 
   // Not within the call: the loop comes last, and several changes of one moment are one report.
   let begun = false
@@ -106,6 +117,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   const loop = new SampleLoop(
     {
       clock: systemClock,
+      wallClock: () => BigInt(Date.now()),
+      draw: Math.random,
       gpus: faults.gpus,
       xids: faults.notes,
       endpoints: servers.reports,
@@ -152,9 +165,21 @@ export async function main(argv: readonly string[]): Promise<void> {
   life.onStop('samples', () => clearInterval(timer))
   link.onState((state) => {
     busUp = state === 'up'
-    if (busUp) loop.linkReturned()
+    if (busUp) loop.linkReturned(calls.spread())
   })
-  await link.subscribe(rollCall(config.mesh), () => loop.rollCalled())
+  await link.subscribe(rollCall(config.mesh), (message) => {
+    if (calls.heard(message)) loop.rollCalled(calls.spread())
+  })
+  const commands = new Commands({
+    probe: servers.probeNow,
+    endpoints: servers.reports,
+    reportNow: () => loop.reportNow(),
+    drain: (reason) => loop.drain(reason),
+    clearGpuFault: faults.clear,
+    count: (ended) => commanded.inc({ ended }),
+    log,
+  })
+  await commands.follow(link, config.mesh, config.node)
   announceReady('agent', { metrics: page.address })
 }
 

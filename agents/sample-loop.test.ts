@@ -13,6 +13,7 @@ import type { XidNote } from './gpu/faults.ts'
 import { SampleLoop } from './sample-loop.ts'
 
 let now = 0
+let drawn = 0
 let linkUp = true
 let gpus: GpuReport[] = []
 let xids: XidNote[] = []
@@ -22,6 +23,7 @@ let loop: SampleLoop
 
 beforeEach(() => {
   now = 0
+  drawn = 0
   linkUp = true
   gpus = [gpu('GPU-1'), gpu('GPU-2')]
   endpoints = [EndpointReport.fromPartial({ id: 'gpu-a/triton', health: EndpointHealth.ENDPOINT_HEALTH_READY, load: { queueDepth: 0 } })]
@@ -30,6 +32,8 @@ beforeEach(() => {
   loop = new SampleLoop(
     {
       clock: { now: () => millis(now) },
+      wallClock: () => 1_800_000_000_000n + BigInt(now),
+      draw: () => drawn,
       gpus: () => ({ gpus, gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_OK, gpuTelemetryReason: '' }),
       xids: () => xids,
       endpoints: () => endpoints,
@@ -70,29 +74,72 @@ test('a lost GPU is told at once, alone, with an event', () => {
   expect(published.at(-1)?.events).toEqual([])
 })
 
-test('while the bus is away nothing is kept, and its return brings one full report of the newest', () => {
+test('while the bus is away nothing is kept, and its return brings what matters at once and all of it in its turn', () => {
   run(500)
   linkUp = false
   run(5_000)
   gpus = [gpu('GPU-1', { utilization: 0.9 }), gpu('GPU-2')]
   linkUp = true
-  loop.linkReturned()
-  expect(told()).toEqual(['1 full 2+1', '2 delta 0+0', '3 full 2+1'])
+  drawn = 0.5
+  loop.linkReturned(millis(1_000))
+  expect(told()).toEqual(['1 full 2+1', '2 delta 0+0', '3 delta 1+1'])
   expect(published.at(-1)?.gpus[0]?.utilization).toBe(0.9)
+  run(5_750)
+  expect(told().slice(3)).toEqual(['4 full 2+1'])
 })
 
 test('a break that was too short to drop a report is made good as well', () => {
   run(250)
-  loop.linkReturned()
+  loop.linkReturned(millis(0))
   expect(told()).toEqual(['1 full 2+1', '2 full 2+1'])
 })
 
-test('a roll call is answered by a full report with the next sample', () => {
-  run(250)
-  loop.rollCalled()
-  expect(told()).toEqual(['1 full 2+1'])
+test('a report that a slow bus did not take is made good by the next one, with its event', () => {
   run(500)
-  expect(told()).toEqual(['1 full 2+1', '2 full 2+1'])
+  linkUp = false
+  gpus = [gpu('GPU-1'), gpu('GPU-2', { state: GpuState.GPU_STATE_FAILED, stateReason: 'GPU is lost' })]
+  loop.look()
+  linkUp = true
+  loop.look()
+  expect(told().at(-1)).toBe('3 delta 1+0')
+  expect(published.at(-1)?.events).toMatchObject([{ kind: 'gpu.failed' }])
+})
+
+test('a roll call is answered by a full report at a moment of its own, once for several calls', () => {
+  run(250)
+  drawn = 0.9
+  loop.rollCalled(millis(1_000))
+  drawn = 0.4
+  loop.rollCalled(millis(1_000))
+  expect(told()).toEqual(['1 full 2+1'])
+  run(1_500)
+  expect(told()).toEqual(['1 full 2+1', '2 delta 0+0', '3 full 2+1', '4 delta 0+0'])
+})
+
+test('a full report says what time it is here; those between do not', () => {
+  run(500)
+  expect(published.map(({ wallClockUnixMs }) => wallClockUnixMs)).toEqual([1_800_000_000_000n, undefined])
+})
+
+test('a drain by the host owner is told at once and in every report, until it is lifted', () => {
+  run(500)
+  loop.drain('fans')
+  expect(told().at(-1)).toBe('3 delta 0+0')
+  run(1_500)
+  expect(published.slice(-2).map(({ localDrain, localDrainReason }) => [localDrain, localDrainReason])).toEqual([
+    [true, 'fans'],
+    [true, 'fans'],
+  ])
+  loop.drain(undefined)
+  expect(published.at(-1)).toMatchObject({ localDrain: false, localDrainReason: '' })
+})
+
+test('who is told to report now tells all, and says whether the bus took it', () => {
+  run(250)
+  expect(loop.reportNow()).toBe(true)
+  expect(told().at(-1)).toBe('2 full 2+1')
+  linkUp = false
+  expect(loop.reportNow()).toBe(false)
 })
 
 test('a queue that fills up is told within a sample period', () => {
@@ -112,7 +159,7 @@ test('what the log of the kernel tells goes with the next report, once, and agai
   xids = [...xids, { ...note, number: 8, xid: 43, at: millis(1_250) }]
   run(1_500)
   expect(events().at(-1)).toBe('xid 43 250 ms')
-  loop.rollCalled()
+  loop.rollCalled(millis(0))
   loop.look()
   expect(events().at(-1)).toContain('xid 31')
 })

@@ -1,10 +1,11 @@
 /**
  * The story of the agent: look at the GPUs, the server and the host, and tell the mesh what is new. Invariants: nothing is kept for later but what the
- * last sample holds; whatever was not handed to the bus is made good by a full report; sequences of one boot id grow by one per report handed over.
+ * last sample holds; a report tells how things differ from the last one that was handed to the bus, so one that was not is made good by the next; what
+ * may have been lost on the way a full report makes good; sequences of one boot id grow by one per report handed over.
  */
 import type { Clock } from '../core/clock.ts'
 import { limits } from '../core/limits.ts'
-import type { Millis } from '../core/units.ts'
+import { type Millis, millis } from '../core/units.ts'
 import {
   type EndpointReport,
   GpuState,
@@ -15,15 +16,19 @@ import {
   XidAction,
 } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { xidEvents } from './gpu/faults.ts'
-import { changedSince, planReport, type Sample, type Sent } from './report/plan-report.ts'
+import { changedSince, doubted, planReport, type Sample, type Sent } from './report/plan-report.ts'
 
 export type Ports = {
   readonly clock: Clock
+  /** Milliseconds since 1970, for whoever wants to know whether this host's clock is right. */
+  readonly wallClock: () => bigint
+  /** In [0, 1). */
+  readonly draw: () => number
   readonly gpus: () => Pick<Sample, 'gpus' | 'gpuTelemetry' | 'gpuTelemetryReason'>
   readonly xids: () => Sample['xids']
   readonly endpoints: () => readonly EndpointReport[]
   readonly host: () => HostReport | undefined
-  /** False when the bus is away: the report is gone. */
+  /** False when the bus is away or slow: the report is gone. */
   readonly publish: (report: NodeReport) => boolean
 }
 
@@ -34,6 +39,9 @@ export class SampleLoop {
   readonly #self: Self
   #sent: Sent | undefined
   #sequence = 0n
+  /** Somebody may know nothing of this node: the next full report tells what happened before as well. */
+  #anew = true
+  #drain: Pick<Sample, 'localDrain' | 'localDrainReason'> = NO_DRAIN
 
   constructor(ports: Ports, self: Self) {
     this.#ports = ports
@@ -42,9 +50,9 @@ export class SampleLoop {
 
   /** On every sample period, and whenever a part saw a state change. */
   look(): void {
-    const { clock, gpus, xids, endpoints, host, publish } = this.#ports
+    const { clock, wallClock, gpus, xids, endpoints, host, publish } = this.#ports
     const now = clock.now()
-    const sample: Sample = { ...gpus(), xids: xids(), endpoints: endpoints(), host: host() }
+    const sample: Sample = { ...gpus(), xids: xids(), endpoints: endpoints(), host: host(), ...this.#drain }
     const sent = this.#sent
     const plan = planReport(sent, sample, now)
     if (plan === 'nothing') return
@@ -58,29 +66,54 @@ export class SampleLoop {
       endpoints: [...sample.endpoints],
       ...(!full && inBetween(changedSince(sent.sample, sample))),
       host: sample.host,
-      events: eventsBetween(sent?.sample, sample, now),
+      events: eventsBetween(full && this.#anew ? undefined : sent?.sample, sample, now),
       gpuTelemetry: sample.gpuTelemetry,
       gpuTelemetryReason: sample.gpuTelemetryReason,
-      localDrain: false,
-      localDrainReason: '',
+      localDrain: sample.localDrain,
+      localDrainReason: sample.localDrainReason,
+      wallClockUnixMs: full ? wallClock() : undefined,
     }
-    if (publish(report)) {
-      this.#sequence = report.sequence
-      this.#sent = { at: now, fullAt: full ? now : sent.fullAt, sample }
-    } else this.#sent = undefined
+    if (!publish(report)) return
+    this.#sequence = report.sequence
+    if (full) this.#anew = false
+    this.#sent = { at: now, fullBy: full ? millis(now + limits.fullReportPeriod) : sent.fullBy, sample }
   }
 
-  /** Somebody knows nothing of this node. The next look tells all: agents look at different moments, so a fleet does not answer in one breath. */
-  rollCalled(): void {
-    this.#sent = undefined
-  }
-
-  /** What was published around a break of the link may never have arrived. */
-  linkReturned(): void {
-    this.#sent = undefined
+  /** The host's owner wants no new requests here, or wants them again. It lasts as long as the agent runs. */
+  drain(reason: string | undefined): void {
+    this.#drain = reason === undefined ? NO_DRAIN : { localDrain: true, localDrainReason: reason }
     this.look()
   }
+
+  /** Tells all, now. False when the bus did not take it. */
+  reportNow(): boolean {
+    const before = this.#sequence
+    this.#fullWithin(millis(0))
+    this.look()
+    return this.#sequence !== before
+  }
+
+  /** Somebody knows nothing of this node: it tells all at a moment drawn from the next `spread`, since every node of the fleet was asked. */
+  rollCalled(spread: Millis): void {
+    this.#fullWithin(spread)
+  }
+
+  /** What was published around the break may never have arrived: what matters goes at once, all of it when the turn comes. */
+  linkReturned(spread: Millis): void {
+    if (this.#sent !== undefined) this.#sent = { ...this.#sent, sample: doubted(this.#sent.sample) }
+    this.#fullWithin(spread)
+    this.look()
+  }
+
+  #fullWithin(spread: Millis): void {
+    this.#anew = true
+    if (this.#sent === undefined) return
+    const { clock, draw } = this.#ports
+    this.#sent = { ...this.#sent, fullBy: millis(Math.min(this.#sent.fullBy, clock.now() + draw() * spread)) }
+  }
 }
+
+const NO_DRAIN = { localDrain: false, localDrainReason: '' } as const
 
 /** Where numbers are from, full reports say. */
 const inBetween = ({ gpus, endpoints }: Pick<Sample, 'gpus' | 'endpoints'>) => ({

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { flag, hostPort, readSettings, UsageError } from '../core/edge/settings.ts'
 import { type ChangeView, changeLine, type NodeWhole, nodePage } from './admin-node.ts'
 import { type NodeView, nodesTable, type WeightView, weightsTable } from './admin-tables.ts'
+import { AGENT_ACTIONS, commandAgent, isAgentAction } from './agent-command.ts'
 import { CommandFailure } from './command-failure.ts'
 import { callUnary, connect, explainCall, loadService, type Message, method } from './grpc-call.ts'
 
@@ -25,6 +26,7 @@ const readAdminSettings = (argv: readonly string[]) =>
         '  watch [NODE]  every change of state with its cause, as it happens; of one node those remembered come first\n' +
         '  weights       the weights that proxies route by, with their factors\n' +
         '  drain NODE    no new request goes to the node, running streams finish; lasts until undrain\n  undrain NODE  lifts it\n' +
+        '  probe NODE, report NODE, local-drain NODE, local-undrain NODE, clear-fault NODE GPU   ask its agent to do that now\n' +
         '  nats-config   writes keys and permissions for the bus; nats-config --help says more',
       example: 'millrace admin drain gpu-a --reason "new driver"',
       settings: {
@@ -39,15 +41,11 @@ const readAdminSettings = (argv: readonly string[]) =>
 
 type AdminSettings = ReturnType<typeof readAdminSettings>
 
-/** Actions with flags of their own. */
-const APART: Readonly<Record<string, () => Promise<{ main(argv: readonly string[]): Promise<void> }>>> = {
-  'nats-config': () => import('./nats-config.ts'),
-}
-
 export async function main(argv: readonly string[]): Promise<void> {
-  const apart = APART[argv[0] ?? '']
-  if (apart !== undefined) return (await apart()).main(argv.slice(1))
+  // Actions with flags of their own.
+  if (argv[0] === 'nats-config') return (await import('./nats-config.ts')).main(argv.slice(1))
   const { words, flags } = splitWords(argv)
+  if (isAgentAction(words[0])) return commandAgent(words, flags)
   const settings = readAdminSettings(flags)
   const { action, node } = parseAction(words)
   const client = connect(settings.to)
@@ -87,7 +85,9 @@ function parseAction(words: readonly string[]): { action: Action; node: string }
   const [name, node, ...more] = words
   const action = ACTIONS.find((one) => one === name)
   if (action === undefined)
-    throw new UsageError(`${name === undefined ? 'wants' : `no action "${name}"; wants`} one of ${ACTIONS.join(', ')}`)
+    throw new UsageError(
+      `${name === undefined ? 'wants' : `no action "${name}"; wants`} one of ${[...ACTIONS, ...AGENT_ACTIONS, 'nats-config'].join(', ')}`,
+    )
   const wantsNode = action === 'drain' || action === 'undrain' || action === 'node'
   if (wantsNode && node === undefined) throw new UsageError(`${action} wants a node, for example millrace admin ${action} gpu-a`)
   const stranger = wantsNode || action === 'watch' ? more[0] : node

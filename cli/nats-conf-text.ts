@@ -1,5 +1,6 @@
 /** The configuration of a nats-server for meshes with keys: who may do what, and the server around it. Public keys only. Pure: settings in, text out. */
 import { type BusPermissions, controlPlanePermissions, nodePermissions } from '../core/bus-permissions.ts'
+import { limits } from '../core/limits.ts'
 
 /** Public keys of one mesh's users. */
 export type MeshUsers = { readonly controlPlane: string; readonly nodes: Readonly<Record<string, string>> }
@@ -12,7 +13,6 @@ export type ServerSettings = {
 
 /** When a fleet comes back at once its handshakes wait for one another: longer than a server's own 2 s. */
 const HANDSHAKE_SECONDS = 5
-const ANSWER_WITHIN = '1m'
 
 export function usersConf(meshes: Readonly<Record<string, MeshUsers>>): string {
   const users = Object.entries(meshes).flatMap(([mesh, { controlPlane, nodes }]) => [
@@ -38,7 +38,7 @@ function user(what: string, key: string, { publish, subscribe, answers }: BusPer
     `    { nkey: ${key}, permissions: {`,
     `        publish: ${list(publish)}`,
     `        subscribe: ${list(subscribe)}`,
-    ...(answers ? [`        allow_responses: { max: 1, expires: "${ANSWER_WITHIN}" }`] : []),
+    ...(answers ? [`        allow_responses: { max: 1, expires: "${limits.busAnswerWithin / 1_000}s" }`] : []),
     '    } }',
   ].join('\n')
 }

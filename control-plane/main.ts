@@ -1,22 +1,25 @@
 /** Wires a control plane. It serves its proxies and operators before NATS answers, and says what is missing. */
 import { serveGrpc } from '../core/edge/grpc-serve.ts'
 import { createLog, type Logger } from '../core/edge/log.ts'
-import { addProcessMetrics, type Health, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
+import { addProcessMetrics, type Health, newRegistry, type Registry, serveMetrics } from '../core/edge/metrics.ts'
 import { connectNats } from '../core/edge/nats-link.ts'
+import { natsMetrics } from '../core/edge/nats-metrics.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
 import { UsageError } from '../core/edge/settings.ts'
 import { systemClock } from '../core/edge/system-clock.ts'
 import { limits } from '../core/limits.ts'
-import { allTelemetry, controlPlaneInbox, rollCall } from '../core/subjects.ts'
+import { allTelemetry, controlPlaneInbox } from '../core/subjects.ts'
 import { millis, unixMillis } from '../core/units.ts'
 import { type Config, readConfig } from './config.ts'
 import { AdminServer } from './wire/admin-server.ts'
+import { AgentCommands } from './wire/agent-commands.ts'
 import { controlMetrics } from './wire/control-metrics.ts'
 import { IntentStore } from './wire/intent-store.ts'
 import { ChangeLog } from './wire/log-changes.ts'
 import { LoopRunner } from './wire/loop-runner.ts'
 import { MeshServer } from './wire/mesh-server.ts'
+import { callRolls } from './wire/roll-caller.ts'
 import { TelemetryIntake } from './wire/telemetry-intake.ts'
 import { SuspectTrier } from './wire/try-suspects.ts'
 
@@ -41,10 +44,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     },
   })
   const mesh = new MeshServer(runner, log)
-  const admin = new AdminServer(runner, intents, log)
+  const commands = new AgentCommands(config.mesh, log)
+  const admin = new AdminServer(runner, intents, commands, log)
   const registry = newRegistry()
   addProcessMetrics(registry)
-  const metrics = controlMetrics(registry, runner, intake, { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut })
+  const metrics = controlMetrics(registry, runner, intake, { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut }, commands)
 
   const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])
   life.onStop('grpc', () => grpc.close())
@@ -69,17 +73,19 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
   life.obeySignals()
   announceReady('control-plane', { listen: grpc.address, metrics: page.address })
-  await followBus(config, log, life, runner, intake, intents)
+  await followBus(config, log, life, { runner, registry, intake, intents, commands })
 }
 
-async function followBus(
-  config: Config,
-  log: Logger,
-  life: ProcessLife,
-  runner: LoopRunner,
-  intake: TelemetryIntake,
-  intents: IntentStore,
-): Promise<void> {
+type OnBus = {
+  readonly runner: LoopRunner
+  readonly registry: Registry
+  readonly intake: TelemetryIntake
+  readonly intents: IntentStore
+  readonly commands: AgentCommands
+}
+
+async function followBus(config: Config, log: Logger, life: ProcessLife, parts: OnBus): Promise<void> {
+  const { runner, registry, intake, intents, commands } = parts
   try {
     const link = await connectNats({
       access: config.bus,
@@ -89,11 +95,14 @@ async function followBus(
       spread: () => millis(0),
     })
     life.onStop('nats', () => link.close())
+    natsMetrics(registry, 'control', link)
     life.onStop('intents', () => intents.close())
     link.onState((state) => runner.dispatch({ kind: 'link', link: state }))
     await link.subscribe(allTelemetry(config.mesh), (message, subject) => intake.take(message, subject))
     runner.dispatch({ kind: 'link', link: link.state() })
-    link.publish(rollCall(config.mesh), new Uint8Array(0))
+    const nodes = (): number | undefined => runner.read(({ settled, nodes }) => (settled ? nodes.size : undefined))
+    life.onStop('roll-calls', callRolls({ link, mesh: config.mesh, nodes }))
+    commands.follow(link)
     intents.follow(link)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error

@@ -238,6 +238,20 @@ export const limits = {
   /** How often control planes tell agents how many they are. */
   fleetSizePeriod: seconds(30),
 
+  // Commands to agents
+  /** From asking an agent until its answer; probes of a slow server take their time. */
+  commandTimeout: seconds(5),
+  probeCommandTimeout: seconds(30),
+  /** An agent answers by itself so long before whoever asked gives up. */
+  commandMargin: seconds(1),
+  /** That one agent carries out at once, and that one control plane waits for. */
+  agentCommandsMax: 4,
+  commandsWaitingMax: 64,
+  commandBytesMax: kib(4),
+  commandAnswerBytesMax: kib(64),
+  /** NATS lets an agent answer a request for so long. */
+  busAnswerWithin: seconds(60),
+
   // Control plane
   /** In missed reports. */
   staleAfterMissed: 3,
@@ -361,6 +375,8 @@ assert(limits.suspectAgain > limits.suspectConnectTimeout, 'a connection to a su
 assert(limits.throttleDrain > limits.throttleClear, 'throttling that comes and goes lasts longer than its pauses before it drains')
 assert(limits.changesMax >= limits.changesPerNodeMax, 'the history of one node fits')
 assert(limits.changesWaitingMax >= limits.changesPerTickMax, 'a watcher that reads misses nothing of one tick')
+assert(limits.busAnswerWithin > limits.probeCommandTimeout, 'an agent that takes its time may still answer')
+assert(limits.commandTimeout > 2 * limits.commandMargin, 'an agent has time to carry out what it is asked')
 assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')
 assert(
   limits.proxiesMax * limits.pushGapPerProxy + limits.membershipCoalesce < 150,

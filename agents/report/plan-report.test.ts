@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { EndpointHealth, EndpointReport, GpuReport, GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { changedSince, planReport, type Sample, type Sent } from './plan-report.ts'
+import { changedSince, doubted, planReport, type Sample, type Sent } from './plan-report.ts'
 
 const endpoint = (queueDepth: number | undefined, more: Partial<EndpointReport> = {}): EndpointReport =>
   EndpointReport.fromPartial({ id: 'gpu-a/triton', health: EndpointHealth.ENDPOINT_HEALTH_READY, load: { queueDepth }, ...more })
@@ -11,13 +11,19 @@ const gpu = (uuid: string, more: Partial<GpuReport> = {}): GpuReport =>
 const sample = (more: Partial<Sample> = {}): Sample => ({
   gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_OK,
   gpuTelemetryReason: '',
+  localDrain: false,
+  localDrainReason: '',
   gpus: [gpu('GPU-1'), gpu('GPU-2')],
   endpoints: [endpoint(4)],
   host: undefined,
   xids: [],
   ...more,
 })
-const sentAt = (at: number, what = sample(), fullAt = 0): Sent => ({ at: millis(at), fullAt: millis(fullAt), sample: what })
+const sentAt = (at: number, what = sample(), fullAt = 0): Sent => ({
+  at: millis(at),
+  fullBy: millis(fullAt + limits.fullReportPeriod),
+  sample: what,
+})
 const plan = (sent: Sent | undefined, what: Sample, now: number) => planReport(sent, what, millis(now))
 
 test('the first report is full', () => {
@@ -42,6 +48,7 @@ test.each<[string, Partial<Sample>]>([
   ['the health of an endpoint', { endpoints: [endpoint(4, { health: EndpointHealth.ENDPOINT_HEALTH_FAILED })] }],
   ['what an endpoint serves', { endpoints: [endpoint(4, { models: ['llm'] })] }],
   ['the state of a GPU', { gpus: [gpu('GPU-1'), gpu('GPU-2', { state: GpuState.GPU_STATE_FAILED })] }],
+  ["the host owner's wish", { localDrain: true, localDrainReason: 'fans' }],
   ['the telemetry as a whole', { gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_FAILED }],
 ])('%s goes at once when it changes', (_, change) => {
   expect(plan(sentAt(0), sample(change), 1)).toBe('delta')
@@ -81,4 +88,11 @@ test('a delta carries what changed, whole, and a probe latency alone is no chang
   expect(changedSince(before, sample({ endpoints: [loaded] })).endpoints).toEqual([loaded])
   const renamed = endpoint(4, { models: ['llm'] })
   expect(changedSince(before, sample({ endpoints: [renamed] })).endpoints).toEqual([renamed])
+})
+
+test('after a break the next report carries every endpoint, and the GPUs that are not well', () => {
+  const what = sample({ gpus: [gpu('GPU-1'), gpu('GPU-2', { state: GpuState.GPU_STATE_FAILED })] })
+  expect(plan(sentAt(0, doubted(what)), what, 1)).toBe('delta')
+  const { gpus, endpoints } = changedSince(doubted(what), what)
+  expect([gpus.map(({ uuid }) => uuid), endpoints]).toEqual([['GPU-2'], what.endpoints])
 })

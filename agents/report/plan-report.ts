@@ -4,11 +4,18 @@
  */
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
-import type { EndpointReport, GpuReport, HostReport, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import {
+  EndpointHealth,
+  type EndpointReport,
+  type GpuReport,
+  GpuState,
+  type HostReport,
+  type NodeReport,
+} from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { XidNote } from '../gpu/faults.ts'
 
 /** What the agent sees at one moment. */
-export type Sample = Pick<NodeReport, 'gpuTelemetry' | 'gpuTelemetryReason'> & {
+export type Sample = Pick<NodeReport, 'gpuTelemetry' | 'gpuTelemetryReason' | 'localDrain' | 'localDrainReason'> & {
   readonly gpus: readonly GpuReport[]
   readonly endpoints: readonly EndpointReport[]
   readonly host: HostReport | undefined
@@ -17,7 +24,7 @@ export type Sample = Pick<NodeReport, 'gpuTelemetry' | 'gpuTelemetryReason'> & {
 }
 
 /** What receivers know, as far as this side can tell. */
-export type Sent = { readonly at: Millis; readonly fullAt: Millis; readonly sample: Sample }
+export type Sent = { readonly at: Millis /** When the next full report is due. */; readonly fullBy: Millis; readonly sample: Sample }
 
 export type Plan = 'nothing' | 'delta' | 'full'
 
@@ -28,10 +35,20 @@ const QUEUE_SHARE = 0.25
 
 /** `sent` is undefined when receivers may know nothing, or something else. */
 export function planReport(sent: Sent | undefined, sample: Sample, now: Millis): Plan {
-  if (sent === undefined || now - sent.fullAt >= limits.fullReportPeriod || listsDiffer(sent.sample, sample)) return 'full'
+  if (sent === undefined || now >= sent.fullBy || listsDiffer(sent.sample, sample)) return 'full'
   if (now - sent.at >= DUE || stateChanged(sent.sample, sample) || queueMoved(sent.sample, sample)) return 'delta'
   return 'nothing'
 }
+
+/**
+ * What may be taken for known after a break of the link: what was told shortly before it may not have arrived. Endpoints and GPUs that are not well count
+ * as not told, so that the next report carries them; the rest can wait for the full one.
+ */
+export const doubted = (sample: Sample): Sample => ({
+  ...sample,
+  gpus: sample.gpus.map((gpu) => (gpu.state === GpuState.GPU_STATE_OK ? gpu : { ...gpu, state: GpuState.GPU_STATE_UNSPECIFIED })),
+  endpoints: sample.endpoints.map((endpoint) => ({ ...endpoint, health: EndpointHealth.ENDPOINT_HEALTH_UNSPECIFIED })),
+})
 
 /** The GPUs and endpoints to be sent whole, because something in them changed. */
 export function changedSince(before: Sample, sample: Sample): Pick<Sample, 'gpus' | 'endpoints'> {
@@ -62,6 +79,8 @@ const listsDiffer = (before: Sample, sample: Sample): boolean =>
 
 const stateChanged = (before: Sample, sample: Sample): boolean =>
   before.gpuTelemetry !== sample.gpuTelemetry ||
+  before.localDrain !== sample.localDrain ||
+  before.localDrainReason !== sample.localDrainReason ||
   sample.gpus.some((gpu, at) => gpu.state !== before.gpus[at]?.state) ||
   sample.endpoints.some((endpoint, at) => {
     const was = before.endpoints[at]

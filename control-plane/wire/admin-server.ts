@@ -16,6 +16,7 @@ import {
 import type { Intent } from '../fleet/intent.ts'
 import type { Change } from '../state.ts'
 import { changeView, historyView, type Moment, nodeIds, nodeView, weightView, wholeNode } from '../views/admin-views.ts'
+import type { AgentCommands } from './agent-commands.ts'
 import { ChangeWatchers } from './change-watchers.ts'
 import { type IntentStore, StoreAway } from './intent-store.ts'
 import type { LoopRunner } from './loop-runner.ts'
@@ -37,14 +38,16 @@ class Refused extends Error {
 export class AdminServer {
   readonly #runner: LoopRunner
   readonly #store: Pick<IntentStore, 'put'>
+  readonly #commands: Pick<AgentCommands, 'handle'>
   readonly #log: Logger
   readonly #nodes: Watchers<Node, WatchNodesResponse>
   readonly #weights: Watchers<Weight, WatchWeightsResponse>
   readonly #changes = new ChangeWatchers()
 
-  constructor(runner: LoopRunner, store: Pick<IntentStore, 'put'>, log: Logger) {
+  constructor(runner: LoopRunner, store: Pick<IntentStore, 'put'>, commands: Pick<AgentCommands, 'handle'>, log: Logger) {
     this.#runner = runner
     this.#store = store
+    this.#commands = commands
     this.#log = log
     this.#nodes = new Watchers({
       all: () => runner.read(nodeIds),
@@ -69,8 +72,7 @@ export class AdminServer {
         else answer(null, whole)
       },
       watchChanges: (call) => this.#watchChanges(call),
-      // The contract comes before its service.
-      commandAgent: (_call, answer) => answer({ code: status.UNIMPLEMENTED, details: 'agents take no commands yet' }),
+      commandAgent: (call, answer) => void this.#commands.handle(call, answer),
       drainNode: ({ request }, answer) =>
         this.#setIntent(request.nodeId, 'drain', request.reason).then(
           (node) => answer(null, { node }),

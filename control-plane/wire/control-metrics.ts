@@ -4,6 +4,7 @@ import { ENDPOINT_STATES } from '../../core/mesh-snapshot.ts'
 import { ODDITIES, type Oddity } from '../fleet/agent-doubts.ts'
 import { STATE_NUMBER } from '../snapshot/resource.ts'
 import type { ControlState } from '../state.ts'
+import type { AgentCommands } from './agent-commands.ts'
 import type { LoopRunner } from './loop-runner.ts'
 import type { TelemetryIntake } from './telemetry-intake.ts'
 
@@ -12,7 +13,13 @@ export type ControlMetrics = { ticked(tookMs: number): void }
 /** Changes of state that bounds kept from the log and from slow watchers. */
 export type LeftOut = { log(): number; watch(): number }
 
-export function controlMetrics(registry: Registry, runner: LoopRunner, intake: TelemetryIntake, leftOut: LeftOut): ControlMetrics {
+export function controlMetrics(
+  registry: Registry,
+  runner: LoopRunner,
+  intake: TelemetryIntake,
+  leftOut: LeftOut,
+  commands: Pick<AgentCommands, 'ends'>,
+): ControlMetrics {
   const counter = (name: string, help: string, read: (state: ControlState) => number): void => {
     new Counter({
       name: `millrace_control_${name}`,
@@ -83,6 +90,7 @@ export function controlMetrics(registry: Registry, runner: LoopRunner, intake: T
     ...intake.drops,
     ...state.counts.drops,
   }))
+  labelled('agent_commands_total', 'Commands of operators to agents, by how they ended', 'ended', () => commands.ends)
   new Gauge({
     name: 'millrace_control_endpoints',
     help: 'Endpoints by state',

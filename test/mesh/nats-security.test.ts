@@ -148,6 +148,9 @@ test('an agent without a right key ends with one line that says which to take', 
   const junk = `${bus.folder}/junk.nk`
   writeFileSync(junk, 'not a key\n')
   expect(await refusal(nats)).toMatch(/lets nobody in without a key; give one by --nats-creds FILE/)
+  expect(await refusal(nats, '--nats-creds', bus.nodeKey('gpu-b'))).toMatch(
+    /does not let this part listen on millrace\.default\.\S+gpu-a: \S+gpu-b\.nk may not; take the key .* for this very part/,
+  )
   expect(await refusal(nats, '--nats-creds', junk)).toMatch(/junk\.nk holds no key of a NATS user/)
   expect(await refusal(nats, '--nats-creds', `${bus.folder}/none.nk`)).toMatch(/--nats-creds \S+none\.nk cannot be read \(ENOENT\)/)
   const stranger = new SecureBus()
@@ -207,6 +210,7 @@ test('the whole mesh works under keys and TLS, drains are stored, and no secret 
   const load = new Load({ to: fleet.proxy.listen, perSecond: 100, connections: 2 })
   onTestFinished(() => load.stop())
   await expect.poll(() => load.served().size, soon).toBe(2)
+  expect(await fleet.admin('report', 'sim-2')).toContain('a full report is on its way')
   expect(await fleet.admin('drain', 'sim-1', '--reason', 'fans')).toContain('sim-1 drains')
   await expect.poll(() => fleet.admin('nodes'), soon).toMatch(/sim-1.*DRAINING/)
   const drainedAt = performance.now()

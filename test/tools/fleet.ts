@@ -121,6 +121,11 @@ export class Fleet {
     this.#nats = nats
   }
 
+  /** host:port of NATS. */
+  get bus(): string {
+    return this.#nats.url
+  }
+
   get controlPlane(): Part {
     if (this.#controlPlane === undefined) throw new Error('the fleet has no control plane yet')
     return this.#controlPlane

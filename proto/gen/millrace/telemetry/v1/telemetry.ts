@@ -515,6 +515,16 @@ export interface NodeEvent {
   xidAction: XidAction;
 }
 
+/** Published by control planes on `millrace.<mesh>.roll-call`: every agent is to send a full report. An empty message asks as well. */
+export interface RollCall {
+  /** How many nodes the asker knows, when it has heard them all: the answers spread over a time that grows with it. */
+  nodes?:
+    | number
+    | undefined;
+  /** Only tells how many; nobody is to answer. */
+  sizeOnly: boolean;
+}
+
 function createBaseNodeReport(): NodeReport {
   return {
     nodeId: "",
@@ -2516,6 +2526,95 @@ export const NodeEvent: MessageFns<NodeEvent> = {
     message.gpuUuid = object.gpuUuid ?? "";
     message.xid = object.xid ?? undefined;
     message.xidAction = object.xidAction ?? 0;
+    return message;
+  },
+};
+
+function createBaseRollCall(): RollCall {
+  return { nodes: undefined, sizeOnly: false };
+}
+
+export const RollCall: MessageFns<RollCall> = {
+  encode(message: RollCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodes !== undefined) {
+      writer.uint32(8).uint32(message.nodes);
+    }
+    if (message.sizeOnly !== false) {
+      writer.uint32(16).bool(message.sizeOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.nodes = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollCall {
+    return {
+      nodes: isSet(object.nodes) ? globalThis.Number(object.nodes) : undefined,
+      sizeOnly: isSet(object.sizeOnly)
+        ? globalThis.Boolean(object.sizeOnly)
+        : isSet(object.size_only)
+        ? globalThis.Boolean(object.size_only)
+        : false,
+    };
+  },
+
+  toJSON(message: RollCall): unknown {
+    const obj: any = {};
+    if (message.nodes !== undefined) {
+      obj.nodes = Math.round(message.nodes);
+    }
+    if (message.sizeOnly !== false) {
+      obj.sizeOnly = message.sizeOnly;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RollCall>, I>>(base?: I): RollCall {
+    return RollCall.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RollCall>, I>>(object: I): RollCall {
+    const message = createBaseRollCall();
+    message.nodes = object.nodes ?? undefined;
+    message.sizeOnly = object.sizeOnly ?? false;
     return message;
   },
 };

@@ -13,6 +13,7 @@ import type { Seen } from './fleet/seen.ts'
 import { SilenceWatch } from './fleet/silence-watch.ts'
 import { Cadence } from './snapshot/cadence.ts'
 import { LoadLane } from './snapshot/load-lane.ts'
+import { LoadShares } from './snapshot/load-share.ts'
 import type { ProxySession } from './snapshot/proxy-session.ts'
 import { Snapshot } from './snapshot/snapshot.ts'
 import type { Damping } from './weights/weigh.ts'
@@ -53,6 +54,7 @@ export type ControlState = {
   readonly snapshot: Snapshot
   readonly cadence: Cadence
   readonly loads: LoadLane
+  readonly loadShares: LoadShares
   readonly proxies: Map<StreamId, ProxySession>
   readonly proxyViews: ProxyViews
   /** By endpoint; whoever is not in there has nothing to be remembered. */
@@ -91,6 +93,7 @@ export function initialState(now: Millis): ControlState {
     snapshot: new Snapshot(),
     cadence: new Cadence(),
     loads: new LoadLane(),
+    loadShares: new LoadShares(),
     proxies: new Map(),
     proxyViews: new ProxyViews(),
     seen: new Map(),

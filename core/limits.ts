@@ -289,6 +289,11 @@ export const limits = {
   /** First deltas laid out in one tick: when every proxy comes back at once they take turns. */
   greetingsPerTick: 16,
   helloBytesMax: mib(16),
+  /** Loads told to proxies, over all of them and in a second; above it each proxy hears of a part of the fleet, as long as it is this much … */
+  loadRowsPerSecondMax: 1_000_000,
+  loadRowsMin: 256,
+  /** … and so many proxies hear of each endpoint. */
+  loadHearersMin: 20,
   /** A load that does not change is sent again after this, so that its age stays true. */
   loadRefreshPeriod: seconds(1),
   // Health

@@ -1,6 +1,7 @@
-/** Lays out the messages of the endpoints lane. An upsert's bytes are copied from its resource, never encoded again; a message stays below a bound. */
+/** Lays out the messages of the endpoints lane. Bytes are copied from resources and loads, never encoded again; a message stays below a bound. */
 import { limits } from '../../core/limits.ts'
-import { EndpointsDelta, type LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { joined } from './load-batch.ts'
 import type { Resource } from './resource.ts'
 
 /** `endpoints` of ConnectResponse: field 1, length-delimited. */
@@ -15,14 +16,15 @@ export type Delta = {
 export type DeltaParts = {
   readonly upserts: readonly Resource[]
   readonly removed: readonly string[]
-  readonly loads: readonly LoadUpdate[]
+  /** Of a LoadBatch: each goes in a message of its own. */
+  readonly loads: readonly Uint8Array[]
 }
 
 /** At least one message, also of nothing: a proxy that is up to date is told so. Removals go with the last upserts, loads behind them. */
-export function makeDeltas(parts: DeltaParts, snapshotVersion: string, nextNonce: () => string): readonly Delta[] {
+export function makeDeltas({ upserts, removed, loads }: DeltaParts, snapshotVersion: string, nextNonce: () => string): readonly Delta[] {
   const chunks: Resource[][] = [[]]
   let size = 0
-  for (const resource of parts.upserts) {
+  for (const resource of upserts) {
     if (size > 0 && size + resource.upsert.length > limits.deltaBytesMax) {
       chunks.push([])
       size = 0
@@ -30,42 +32,29 @@ export function makeDeltas(parts: DeltaParts, snapshotVersion: string, nextNonce
     chunks.at(-1)?.push(resource)
     size += resource.upsert.length
   }
-  const loads = chunksOf(parts.loads)
   const last = chunks.length - 1
   return Array.from({ length: last + Math.max(loads.length, 1) }, (_, at) => {
     const chunk = chunks[at] ?? []
-    const removed = at === last ? [...parts.removed] : []
+    const gone = at === last ? removed : []
     const nonce = nextNonce()
-    const rest = EndpointsDelta.encode({ nonce, upserts: [], removed, loads: loads[at - last] ?? [], snapshotVersion })
-    const ids = [...chunk.map((resource) => resource.endpoint.id), ...removed]
-    return { nonce, ids, bytes: wrap([rest.finish(), ...chunk.map((resource) => resource.upsert)]) }
+    const ids = [...chunk.map((resource) => resource.endpoint.id), ...gone]
+    const rest = [...chunk.map((resource) => resource.upsert), loads[at - last] ?? NOTHING]
+    return { nonce, ids, bytes: wrap([head(nonce, gone, snapshotVersion), ...rest]) }
   })
 }
 
 /** Without a nonce: they want no answer. */
-export const loadMessages = (loads: readonly LoadUpdate[], snapshotVersion: string): readonly Uint8Array[] =>
-  chunksOf(loads).map((chunk) =>
-    wrap([EndpointsDelta.encode({ nonce: '', upserts: [], removed: [], loads: chunk, snapshotVersion }).finish()]),
-  )
+export const loadMessages = (loads: readonly Uint8Array[], snapshotVersion: string): readonly Uint8Array[] =>
+  loads.map((chunk) => wrap([head('', [], snapshotVersion), chunk]))
 
-/** A proxy reads a message in one turn of its event loop. */
-function chunksOf(loads: readonly LoadUpdate[]): readonly LoadUpdate[][] {
-  const chunks: LoadUpdate[][] = []
-  for (let at = 0; at < loads.length; at += limits.loadsPerMessageMax) chunks.push(loads.slice(at, at + limits.loadsPerMessageMax))
-  return chunks
-}
+const NOTHING = new Uint8Array(0)
+
+const head = (nonce: string, removed: readonly string[], snapshotVersion: string): Uint8Array =>
+  EndpointsDelta.encode({ nonce, upserts: [], removed: [...removed], loads: [], snapshotVersion }).finish()
 
 function wrap(parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0)
-  const head = [ENDPOINTS_TAG, ...varint(length)]
-  const bytes = new Uint8Array(head.length + length)
-  bytes.set(head)
-  let at = head.length
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
+  return joined([Uint8Array.of(ENDPOINTS_TAG, ...varint(length)), ...parts])
 }
 
 function varint(value: number): number[] {

@@ -7,8 +7,8 @@ import { type Millis, millis } from '../../core/units.ts'
 import type { LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
-type Sample = { readonly load: EndpointLoad; readonly sampledAt: Millis }
-type Sent = { readonly load: EndpointLoad; readonly at: Millis }
+/** The newest load of one endpoint, and what proxies were told last: undefined when it was never. */
+type Line = { load: EndpointLoad; sampledAt: Millis; sent: EndpointLoad | undefined; sentAt: Millis }
 
 /** About 6 % of the value, never below one request. */
 const countStep = (value: number): number => Math.max(1, 2 ** (Math.floor(Math.log2(Math.max(value, 1))) - 4))
@@ -47,8 +47,7 @@ export function pastDeadband(sent: EndpointLoad, load: EndpointLoad): boolean {
 }
 
 export class LoadLane {
-  readonly #newest = new Map<string, Sample>()
-  readonly #sent = new Map<string, Sent>()
+  readonly #lines = new Map<string, Line>()
   #due = new Set<string>()
   #flushedAt: Millis | undefined
 
@@ -57,19 +56,27 @@ export class LoadLane {
       this.forget(id)
       return
     }
-    this.#newest.set(id, { load, sampledAt: now })
-    const sent = this.#sent.get(id)
-    if (sent === undefined || now - sent.at >= limits.loadRefreshPeriod || pastDeadband(sent.load, load)) this.#due.add(id)
+    const line = this.#lines.get(id)
+    if (line === undefined) {
+      this.#lines.set(id, { load, sampledAt: now, sent: undefined, sentAt: now })
+      this.#due.add(id)
+      return
+    }
+    // A heartbeat repeats the very object: only its age is new.
+    const repeated = line.load === load
+    line.load = load
+    line.sampledAt = now
+    if (now - line.sentAt >= limits.loadRefreshPeriod || (!repeated && (line.sent === undefined || pastDeadband(line.sent, load))))
+      this.#due.add(id)
   }
 
   forget(id: string): void {
-    this.#newest.delete(id)
-    this.#sent.delete(id)
+    this.#lines.delete(id)
     this.#due.delete(id)
   }
 
   newest(id: string): EndpointLoad | undefined {
-    return this.#newest.get(id)?.load
+    return this.#lines.get(id)?.load
   }
 
   /** What to tell every proxy now; nothing until the period has passed. */
@@ -80,17 +87,22 @@ export class LoadLane {
     const due = this.#due
     this.#due = new Set()
     const updates = this.describe(due, now)
-    for (const { endpointId, load } of updates) if (load !== undefined) this.#sent.set(endpointId, { load, at: now })
+    for (const { endpointId, load } of updates) {
+      const line = this.#lines.get(endpointId)
+      if (line === undefined) continue
+      line.sent = load
+      line.sentAt = now
+    }
     return updates
   }
 
   describe(ids: Iterable<string>, now: Millis): readonly LoadUpdate[] {
     const updates: LoadUpdate[] = []
     for (const endpointId of ids) {
-      const sample = this.#newest.get(endpointId)
-      if (sample === undefined) continue
-      const ageMs = Math.max(0, Math.round(millis(now - sample.sampledAt)))
-      updates.push({ endpointId, load: quantise(sample.load), ageMs })
+      const line = this.#lines.get(endpointId)
+      if (line === undefined) continue
+      const ageMs = Math.max(0, Math.round(millis(now - line.sampledAt)))
+      updates.push({ endpointId, load: quantise(line.load), ageMs })
     }
     return updates
   }

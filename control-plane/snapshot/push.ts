@@ -4,28 +4,38 @@
  */
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
-import type { LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { ControlState, StreamId } from '../state.ts'
 import { loadMessages, makeDeltas } from './delta.ts'
-import type { Differences, ProxySession } from './proxy-session.ts'
+import { LoadBatch } from './load-batch.ts'
+import { BUCKETS, bucketsEach } from './load-share.ts'
+import type { ProxySession } from './proxy-session.ts'
+import type { Resource } from './resource.ts'
 
 /** The same bytes to each of the streams. */
 export type Push = { readonly streams: readonly StreamId[]; readonly bytes: Uint8Array }
 
 type Session = readonly [StreamId, ProxySession]
+type Differences = { readonly upserts: readonly Resource[]; readonly removed: readonly string[] }
+
+/** Loads that are due, and how many buckets of them each proxy is told. */
+type Loads = { readonly batch: LoadBatch; readonly each: number }
 
 /** Proxies in step get one and the same message, and so do those that come with nothing; the others what each of them is owed. */
 export function pushAll(state: ControlState, now: Millis): readonly Push[] {
-  const { snapshot } = state
+  const { snapshot, proxies } = state
+  if (proxies.size === 0) return []
   const changed = takeRound(state, now)
-  const loads = state.proxies.size === 0 ? [] : state.loads.takeDue(now)
+  state.loadShares.retain(proxies)
+  const each = bucketsEach(snapshot.size, proxies.size)
+  const loads: Loads = { batch: new LoadBatch(state.loads.takeDue(now)), each }
+  /** With what is told to one proxy alone go the loads of it, unless it is to hear of a part only: that part comes by itself. */
+  const withLoads = (ids: Iterable<string>) => new LoadBatch(each < BUCKETS ? [] : state.loads.describe(ids, now)).all()
   const pushes: Push[] = []
   const inStep: Session[] = []
   const newcomers: Session[] = []
-  /** Told of their own, or of nothing: loads reach them apart. */
   const others: Session[] = []
   let greetings: number = limits.greetingsPerTick
-  for (const entry of state.proxies) {
+  for (const entry of proxies) {
     const [, session] = entry
     if (state.settled) session.releaseHeld()
     if (session.inStep()) {
@@ -37,17 +47,17 @@ export function pushAll(state: ControlState, now: Millis): readonly Push[] {
     if (first && greetings-- <= 0) continue
     const owed = session.takeOwed(snapshot)
     if (owed === 'all') newcomers.push(entry)
-    else if (owed !== undefined) pushes.push(...send(state, owed, describe(state, first ? snapshot.ids() : owed.upserts, now), [entry]))
+    else if (owed !== undefined) {
+      const differences = { upserts: resourcesOf(state, owed.upserts), removed: owed.removed }
+      pushes.push(...send(state, differences, withLoads(first ? snapshot.ids() : owed.upserts), [entry]))
+    }
     if (!first && !session.mustWait()) others.push(entry)
   }
   if (newcomers.length > 0)
-    pushes.push(...send(state, { upserts: [...snapshot.ids()], removed: [] }, describe(state, snapshot.ids(), now), newcomers))
+    pushes.push(...send(state, { upserts: [...snapshot.resources()], removed: [] }, withLoads(snapshot.ids()), newcomers))
   if (changed.length === 0) return [...pushes, ...sendLoads(state, loads, [...inStep, ...others])]
-  if (inStep.length > 0) {
-    const upserts = changed.filter((id) => snapshot.get(id) !== undefined)
-    const removed = changed.filter((id) => snapshot.get(id) === undefined)
-    pushes.push(...send(state, { upserts, removed }, loads, inStep))
-  }
+  const differences = { upserts: resourcesOf(state, changed), removed: changed.filter((id) => snapshot.get(id) === undefined) }
+  for (const [chunks, to] of shares(state, loads, inStep)) pushes.push(...send(state, differences, chunks, to))
   return [...pushes, ...sendLoads(state, loads, others)]
 }
 
@@ -59,11 +69,19 @@ function takeRound({ snapshot, cadence, proxies }: ControlState, now: Millis): r
   return snapshot.takeChanged()
 }
 
-const describe = (state: ControlState, ids: Iterable<string>, now: Millis): readonly LoadUpdate[] => state.loads.describe(ids, now)
+/** Loads, and the proxies that are told these. */
+function shares(
+  state: ControlState,
+  { batch, each }: Loads,
+  to: readonly Session[],
+): (readonly [readonly Uint8Array[], readonly Session[]])[] {
+  if (to.length === 0) return []
+  if (batch.size === 0 || each === BUCKETS) return [[batch.all(), to]]
+  return to.map((session) => [batch.of(state.loadShares.of(session[0], each)), [session]])
+}
 
-function send(state: ControlState, differences: Differences, loads: readonly LoadUpdate[], to: readonly Session[]): readonly Push[] {
-  const upserts = differences.upserts.map((id) => state.snapshot.get(id)).filter((resource) => resource !== undefined)
-  const deltas = makeDeltas({ upserts, removed: differences.removed, loads }, state.snapshot.version, () => nextNonce(state))
+function send(state: ControlState, differences: Differences, loads: readonly Uint8Array[], to: readonly Session[]): readonly Push[] {
+  const deltas = makeDeltas({ ...differences, loads }, state.snapshot.version, () => nextNonce(state))
   return deltas.map((delta) => {
     state.counts.pushes += to.length
     for (const [, session] of to) session.sent(delta)
@@ -71,12 +89,15 @@ function send(state: ControlState, differences: Differences, loads: readonly Loa
   })
 }
 
+/** Nobody waits for the answer to a load, so none is asked for: a proxy that missed one gets the next. */
+function sendLoads(state: ControlState, loads: Loads, to: readonly Session[]): readonly Push[] {
+  return shares(state, loads, to).flatMap(([chunks, sessions]) => {
+    state.counts.loadPushes += chunks.length * sessions.length
+    return loadMessages(chunks, state.snapshot.version).map((bytes) => ({ streams: streamsOf(sessions), bytes }))
+  })
+}
+
 const nextNonce = (state: ControlState): string => String(++state.lastNonce)
 const streamsOf = (to: readonly Session[]): readonly StreamId[] => to.map(([stream]) => stream)
-
-/** Nobody waits for the answer to a load, so none is asked for: a proxy that missed one gets the next. */
-function sendLoads(state: ControlState, loads: readonly LoadUpdate[], to: readonly Session[]): readonly Push[] {
-  if (loads.length === 0 || to.length === 0) return []
-  state.counts.loadPushes += to.length
-  return loadMessages(loads, state.snapshot.version).map((bytes) => ({ streams: streamsOf(to), bytes }))
-}
+const resourcesOf = (state: ControlState, ids: readonly string[]): readonly Resource[] =>
+  ids.map((id) => state.snapshot.get(id)).filter((resource) => resource !== undefined)

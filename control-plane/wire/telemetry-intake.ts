@@ -15,6 +15,8 @@ export type IntakePorts = {
 }
 
 const TURN_MS = 5
+/** The clock costs about as much as a heartbeat: it is asked after so many bytes. */
+const LOOK_AFTER_BYTES = 16 * 1024
 
 export class TelemetryIntake {
   readonly drops: Record<IntakeDrop, number>
@@ -51,10 +53,16 @@ export class TelemetryIntake {
 
   #drain(): void {
     const until = performance.now() + TURN_MS
+    let taken = 0
     for (const [node, queue] of this.#waiting) {
       this.#waiting.delete(node)
-      for (const message of queue) this.#parse(message, node)
+      for (const message of queue) {
+        taken += message.length
+        this.#parse(message, node)
+      }
+      if (taken < LOOK_AFTER_BYTES) continue
       if (performance.now() >= until) break
+      taken = 0
     }
     this.#draining = this.#waiting.size > 0
     if (this.#draining) setImmediate(() => this.#drain())

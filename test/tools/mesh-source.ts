@@ -1,6 +1,7 @@
 /** A stand-in for a control plane at its mesh stream: sends what a test says, in the messages that the real one lays out, and keeps what proxies say. */
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import { type Delta, loadMessages, makeDeltas } from '../../control-plane/snapshot/delta.ts'
+import { LoadBatch } from '../../control-plane/snapshot/load-batch.ts'
 import { makeResource } from '../../control-plane/snapshot/resource.ts'
 import {
   type ConnectRequest,
@@ -85,7 +86,7 @@ export async function startMeshSource(listen = '127.0.0.1:0'): Promise<MeshSourc
       await Promise.all(taken)
     },
     pushLoads(loads) {
-      for (const bytes of loadMessages(loads, `test-${nonce}`)) write(bytes)
+      for (const bytes of loadMessages(new LoadBatch(loads).all(), `test-${nonce}`)) write(bytes)
     },
     stop: () => server.forceShutdown(),
   }

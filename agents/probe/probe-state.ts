@@ -140,8 +140,9 @@ function pause(models: ReadonlyMap<string, ModelProbe>, last: ModelProbe, took: 
   if (last.verdict === 'failed') return millis(Math.max(limits.deepProbeAgain, took))
   // Asking is not to keep it busy.
   if (last.verdict === 'busy') return millis(Math.max(limits.deepProbeAgain, took * BUSY_PAUSE))
-  const waiting = [...models.values()].some(({ verdict }) => verdict === 'unknown')
-  return millis(Math.max(waiting ? limits.deepProbeAgain : period, took / limits.deepProbeShare))
+  // Each model's first question comes soon: it costs once.
+  if ([...models.values()].some(({ verdict }) => verdict === 'unknown')) return millis(Math.max(limits.deepProbeAgain, took))
+  return millis(Math.max(period, took / limits.deepProbeShare))
 }
 
 /** The models that requests may be sent for. */

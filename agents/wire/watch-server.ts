@@ -99,7 +99,7 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
         id,
         address: spec.advertise,
         protocol: protocolOf(spec.kind, spec.grpc !== undefined),
-        models: servedOf(offeredModels(spec.models, listed), deep?.served()),
+        models: servedOf(spec.models, offeredModels(spec.models, listed), deep?.served()),
         ...options.gpus(),
         serverKind: spec.kind,
         ...healthOf(health),
@@ -131,10 +131,10 @@ const probedModels = (told: readonly string[] | undefined, listed: readonly stri
   return offered.includes(ANY_MODEL) ? (listed ?? []) : offered
 }
 
-/** A model that fails its probe is not offered, unless it is the only one: then the endpoint as a whole is failed and says why. */
-function servedOf(offered: readonly string[], well: readonly string[] | undefined): string[] {
+/** A model that fails its probe is not offered. When none is left the endpoint as a whole is failed and says why, for the models that it had. */
+function servedOf(told: readonly string[] | undefined, offered: readonly string[], well: readonly string[] | undefined): string[] {
   const left = well === undefined || offered.includes(ANY_MODEL) ? offered : offered.filter((name) => well.includes(name))
-  return [...(left.length === 0 ? offered : left)]
+  return [...(left.length > 0 ? left : offered.length > 0 ? offered : (told ?? []))]
 }
 
 /** Returns its stop, which waits for the question under way. */

@@ -19,6 +19,8 @@ export type TestTriton = {
   stop(): Promise<void>
   /** SIGKILL, as a crash. */
   kill(): void
+  /** To the server and the processes of its models: SIGSTOP makes it hang with its ports open. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void
 }
 
 export const toolsFolder = fileURLToPath(new URL('.', import.meta.url))
@@ -55,11 +57,12 @@ async function runSetup(): Promise<void> {
   if (code !== 0) throw new Error(`the real Triton could not be set up:\n${lastLines(said.trimEnd().split('\n'))}`)
 }
 
-export async function startTriton(): Promise<TestTriton> {
+/** `more`: arguments of tritonserver. */
+export async function startTriton(...more: readonly string[]): Promise<TestTriton> {
   await setUpTriton()
   for (let attempt = 1; ; attempt++) {
     const [http, grpc, metrics] = await freePorts(3)
-    const ports = [http, grpc, metrics].map(String)
+    const ports = [...[http, grpc, metrics].map(String), ...more]
     const child = await startChild('triton', join(tritonFolder, 'start.sh'), ports, { env: { MILLRACE_CACHE: cacheFolder() } })
     const problem = await whenReady(child, `http://127.0.0.1:${http}/v2/health/ready`)
     if (problem === undefined)
@@ -71,6 +74,7 @@ export async function startTriton(): Promise<TestTriton> {
           await child.stop()
         },
         kill: () => killAll(child),
+        signal: (name) => void process.kill(-child.pid, name),
       }
     killAll(child)
     await child.exited

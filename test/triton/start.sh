@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the Triton that setup-triton.sh put into the cache, on loopback, with the models beside this script.
-# usage: start.sh HTTP_PORT GRPC_PORT METRICS_PORT
+# usage: start.sh HTTP_PORT GRPC_PORT METRICS_PORT [more arguments of tritonserver]
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 venv=${MILLRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace}/triton
@@ -12,9 +12,11 @@ PATH=$venv/bin:$PATH PYTHONPATH=$site
 export LD_LIBRARY_PATH PATH PYTHONPATH
 unset PYTHONHOME
 # Two servers on one host must not share the names of their shared-memory regions.
+http=$1 grpc=$2 metrics=$3
+shift 3
 exec "$server/bin/tritonserver" --model-repository="$here/models" \
   --backend-directory="$server/backends" --cache-directory="$server/caches" \
   --backend-config="python,shm-region-prefix-name=millrace_$$" \
   --backend-config=python,shm-default-byte-size=8388608 --backend-config=python,shm-growth-byte-size=1048576 \
-  --http-address=127.0.0.1 --http-port="$1" --grpc-address=127.0.0.1 --grpc-port="$2" \
-  --metrics-address=127.0.0.1 --metrics-port="$3" --allow-gpu-metrics=false --exit-timeout-secs=1
+  --http-address=127.0.0.1 --http-port="$http" --grpc-address=127.0.0.1 --grpc-port="$grpc" \
+  --metrics-address=127.0.0.1 --metrics-port="$metrics" --allow-gpu-metrics=false --exit-timeout-secs=1 "$@"

@@ -1,6 +1,6 @@
 /**
  * Reads which processes compute on which GPU. Under MIG a row carries the uuid of the whole GPU. The header stands also above no rows, so an answer without
- * it is no answer, which is another thing than a host where nothing computes.
+ * it is no answer, which is another thing than a host where nothing computes. The name comes last, because a process may be named with commas.
  */
 import { limits } from '../../core/limits.ts'
 import { countCell, memoryCell, textCell, uuidCell } from './parse-cells.ts'
@@ -13,9 +13,9 @@ export type ComputeApp = {
   readonly usedMemoryBytes: bigint | undefined
 }
 
-export const COMPUTE_APPS_ARGUMENTS = ['--query-compute-apps=gpu_uuid,pid,process_name,used_memory', '--format=csv,nounits'] as const
+export const COMPUTE_APPS_ARGUMENTS = ['--query-compute-apps=gpu_uuid,pid,used_memory,process_name', '--format=csv,nounits'] as const
 
-const HEADER = /^gpu_uuid, pid, /
+const HEADER = /^gpu_uuid, pid, used_/
 
 /** Undefined when the text is no answer to the question. */
 export function parseComputeApps(text: string): readonly ComputeApp[] | undefined {
@@ -30,12 +30,10 @@ export function parseComputeApps(text: string): readonly ComputeApp[] | undefine
   return apps
 }
 
-/** A process may be named with commas; the cells before its name and behind it may not hold any. */
 function parseRow(line: string): ComputeApp | undefined {
-  const cells = line.split(',').map((cell) => cell.trim())
-  const [uuid = '', pidCell = '', ...rest] = cells
+  const [uuid = '', pidCell = '', memory, ...name] = line.split(', ').map((cell) => cell.trim())
   const gpuUuid = uuidCell(uuid)
   const pid = countCell(pidCell)
-  if (gpuUuid === undefined || pid === undefined || pid === 0 || rest.length < 2) return undefined
-  return { gpuUuid, pid, processName: textCell(rest.slice(0, -1).join(', '), 512) ?? '', usedMemoryBytes: memoryCell(rest.at(-1) ?? '') }
+  if (gpuUuid === undefined || pid === undefined || pid === 0 || memory === undefined || name.length === 0) return undefined
+  return { gpuUuid, pid, processName: textCell(name.join(', '), 512) ?? '', usedMemoryBytes: memoryCell(memory) }
 }

@@ -79,11 +79,11 @@ export function readCapture(name: CaptureName, seed: string): SimHost {
   return { titles, gpus, instances: instancesOf(name, seed), apps: appsOf(name) }
 }
 
-/** `MiB` may stand behind the memory; the name holds no comma. */
+/** Cells are the GPU, pid, memory (`MiB` may stand behind it) and name. */
 export function readApps(rows: readonly string[], gpuOf: (cell: string) => number): SimApp[] {
   return rows.map((row) => {
-    const [gpu = '', pid = '', name = '', memory = ''] = row.split(',').map((cell) => cell.trim())
-    return { gpu: gpuOf(gpu), pid, name, memory: /^\d+$/.test(memory) ? `${memory} MiB` : memory }
+    const [gpu = '', pid = '', memory = '', ...name] = row.split(',').map((cell) => cell.trim())
+    return { gpu: gpuOf(gpu), pid, name: name.join(', '), memory: /^\d+$/.test(memory) ? `${memory} MiB` : memory }
   })
 }
 

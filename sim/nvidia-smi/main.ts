@@ -93,7 +93,7 @@ by -l S or -lms MS.
 
   MILLRACE_SIM_CAPTURE     what it shows: ${SCENES.join(', ')} (default: h100)
   MILLRACE_SIM_SCENE_FILE  a file that holds one of these names, read each round: what is written there while it runs is shown from then on
-  MILLRACE_SIM_APPS_FILE   a file of the processes on the GPUs, a line each: index of the GPU, pid, name, MiB (default: those of the capture)
+  MILLRACE_SIM_APPS_FILE   a file of the processes on the GPUs, a line each: index of the GPU, pid, MiB, name (default: those of the capture)
   MILLRACE_SIM_GPU_SEED    the made-up uuids follow from it: give each simulated host its own
 
 Example:

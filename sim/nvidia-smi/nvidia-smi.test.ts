@@ -177,7 +177,7 @@ test('the program prints units and a header unless told not to, and says on stde
 })
 
 test('the program tells of processes, those of the capture or those that a test put there', () => {
-  const question = ['--query-compute-apps=gpu_uuid,pid,process_name,used_memory', '--format=csv,nounits']
+  const question = ['--query-compute-apps=gpu_uuid,pid,used_memory,process_name', '--format=csv,nounits']
   const apps = (capture: string) => parseComputeApps(run(capture, ...question).stdout)
   expect(apps('h100')?.map(({ pid, usedMemoryBytes }) => [pid, usedMemoryBytes])).toEqual([
     [11_327, 2_566n * MIB],
@@ -187,7 +187,7 @@ test('the program tells of processes, those of the capture or those that a test 
   expect(apps('h100-idle')).toEqual([])
   const folder = mkdtempSync(join(tmpdir(), 'millrace-apps-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  writeFileSync(join(folder, 'apps'), '3, 42, python3, 1024\n9, 43, gone, 1\n')
+  writeFileSync(join(folder, 'apps'), '3, 42, 1024, python3\n9, 43, 1, gone\n')
   const { stdout } = run('h100x8', ...question, { MILLRACE_SIM_APPS_FILE: join(folder, 'apps') })
   expect(parseComputeApps(stdout)).toEqual([
     { gpuUuid: read('h100x8')[3]?.uuid, pid: 42, processName: 'python3', usedMemoryBytes: 1_024n * MIB },

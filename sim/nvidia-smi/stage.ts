@@ -63,7 +63,7 @@ function readScene(path: string): { readonly name: string; readonly at: number }
   }
 }
 
-/** A line each: index of the GPU, pid, name, memory in MiB. */
+/** A line each: index of the GPU, pid, memory in MiB, name. */
 const readAppsFile = (path: string): SimApp[] =>
   readApps(
     readFileSync(path, 'utf8')

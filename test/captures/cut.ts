@@ -63,7 +63,7 @@ function section(text: string, half: 'capabilities' | 'idle' | 'load', command: 
 }
 
 /** What the agent asks of the processes. */
-const APP_COLUMNS = ['gpu_uuid', 'pid', 'process_name', 'used_gpu_memory']
+const APP_COLUMNS = ['gpu_uuid', 'pid', 'used_gpu_memory', 'process_name']
 
 function cutColumns(lines: readonly string[], columns: readonly string[]): string {
   const [header, ...rows] = lines.map((line) => line.split(', '))

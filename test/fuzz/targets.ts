@@ -6,6 +6,7 @@ import { grpcTarget } from './grpc-target.ts'
 import { meshTarget } from './mesh-target.ts'
 import { relayTarget } from './relay-target.ts'
 import { severalTarget } from './several-target.ts'
+import { smiTarget } from './smi-target.ts'
 import type { Target } from './target.ts'
 
 export const TARGETS: readonly Target[] = [
@@ -16,5 +17,6 @@ export const TARGETS: readonly Target[] = [
   differentialTarget,
   grpcTarget,
   fileTarget,
+  smiTarget,
   meshTarget,
 ]

@@ -17,10 +17,12 @@ import { gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry
 import { readConfig } from './config.ts'
 import { bindGpus } from './discovery/gpu-wish.ts'
 import { SampleLoop } from './sample-loop.ts'
+import { bindServers } from './wire/bind-servers.ts'
 import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
 import { openServer } from './wire/open-server.ts'
 import { reportPublisher } from './wire/publish-report.ts'
 import { hostReader } from './wire/read-host.ts'
+import { readProcesses, socketsListeningOn } from './wire/read-processes.ts'
 import { RollCalls } from './wire/roll-calls.ts'
 import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
 import { serverMetrics } from './wire/server-metrics.ts'
@@ -99,15 +101,26 @@ export async function main(argv: readonly string[]): Promise<void> {
     onOverrun: () => kernelOverruns.inc(),
   })
   life.onStop('kernel-log', () => kernelLog.close())
+  const binder = bindServers({
+    apps: smi.computeApps,
+    listening: socketsListeningOn,
+    processes: readProcesses,
+    log,
+    onChange: lookSoon,
+  })
+  life.onStop('gpu-binding', () => binder.close())
   const countsOf = serverMetrics(registry, () => servers.reports())
   const servers = watchServers((spec) => {
     const id = endpointId(config.node, spec.name)
     return openServer(spec, {
       id,
-      gpus: () => bindGpus(spec.gpus, faults.gpus().gpus),
+      gpus: () => bindGpus(spec.gpus, spec.gpus === undefined ? binder.gpusOf(spec) : undefined, faults.gpus().gpus),
       clock: systemClock,
       log,
-      onChange: lookSoon,
+      onChange() {
+        binder.askSoon()
+        lookSoon()
+      },
       ...countsOf(id),
     })
   })

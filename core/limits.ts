@@ -207,6 +207,12 @@ export const limits = {
   smiAsksWaitingMax: 4,
   migInstancesPerGpuMax: 64,
   computeAppsMax: 4_096,
+  /** How often it is asked which processes use which GPU, and how soon after a server came or went. */
+  bindingPeriod: seconds(10),
+  bindingGap: seconds(1),
+  /** Processes on GPUs, with all that they descend from, and files of each that are looked at. */
+  processesReadMax: 1_000,
+  filesReadPerProcessMax: 65_536,
   /** A load older than this is unknown. */
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,

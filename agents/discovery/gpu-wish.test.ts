@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { GpuBinding } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { bindGpus } from './gpu-wish.ts'
 
-const { GPU_BINDING_ALL, GPU_BINDING_FLAG } = GpuBinding
+const { GPU_BINDING_ALL, GPU_BINDING_FLAG, GPU_BINDING_PROCESS } = GpuBinding
 const gpus = [
   { uuid: 'GPU-a', index: 0 },
   { uuid: 'GPU-b', index: 1 },
@@ -16,5 +16,10 @@ test.each([
   ['a number that no GPU has', ['7'], [], GPU_BINDING_FLAG],
   ['one GPU twice', ['0', 'GPU-a'], ['GPU-a'], GPU_BINDING_FLAG],
 ])('GPUs of an endpoint: %s', (_, wish, gpuUuids, gpuBinding) => {
-  expect(bindGpus(wish, gpus)).toEqual({ gpuUuids, gpuBinding })
+  expect(bindGpus(wish, undefined, gpus)).toEqual({ gpuUuids, gpuBinding })
+})
+
+test('what its processes use counts where nothing was said, and only there', () => {
+  expect(bindGpus(undefined, ['GPU-b'], gpus)).toEqual({ gpuUuids: ['GPU-b'], gpuBinding: GPU_BINDING_PROCESS })
+  expect(bindGpus(['0'], ['GPU-b'], gpus)).toEqual({ gpuUuids: ['GPU-a'], gpuBinding: GPU_BINDING_FLAG })
 })

@@ -217,6 +217,9 @@ export const limits = {
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,
   metricsPageMax: mib(4),
+  /** Reading a larger page costs so much that it is not read with every sample, but after this time. */
+  largePage: kib(64),
+  largePagePeriod: millis(750),
   /** Of a metrics page, and only of the families that are read; a line beyond is no sample. */
   metricSamplesMax: 2_000,
   metricLineMax: kib(16),
@@ -370,6 +373,7 @@ assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a r
 assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
 assert(limits.kernelLogPoll < limits.samplePeriod, 'a fault in the log of the kernel is known before the next sample')
 assert(limits.loadAgeMax > limits.probeTimeout + limits.samplePeriod, 'one slow page does not make a load unknown')
+assert(limits.loadAgeMax > limits.probeTimeout + limits.largePagePeriod, 'nor does a large one')
 assert(limits.smiFreshMax < limits.smiSilenceMax, 'what seems to hang is asked nothing before it is called hanging')
 assert(limits.smiFreshMax > limits.smiRestartFirst, 'a run that ends after each block does not count as one that hangs')
 assert(limits.smiDetailsAgeMax >= 3 * limits.smiDetailsPeriod, 'one question without an answer makes nothing unknown')

@@ -4,7 +4,8 @@ import { type DatedReading, loadOf, loadReport, withReading } from './load-of.ts
 import { readLoad } from './read-load.ts'
 
 const at = (when: number, text: string): DatedReading => ({ at: millis(when), reading: readLoad('triton', text, []).reading })
-const fold = (...readings: DatedReading[]): readonly DatedReading[] => readings.reduce<readonly DatedReading[]>(withReading, [])
+const fold = (...readings: DatedReading[]): readonly DatedReading[] =>
+  readings.reduce<readonly DatedReading[]>((before, next) => withReading(before, next), [])
 const load = (...readings: DatedReading[]) => loadOf(fold(...readings)).load
 
 const queued = (count: string): string => `nv_inference_pending_request_count{model="llm",version="1"} ${count}\n`
@@ -52,8 +53,23 @@ test('a model that comes or goes is no spike: only what was there before and is 
   expect(load(at(0, queued('1')), at(1_000, ended(1_000_000)))).toEqual({})
 })
 
-test('the readings kept are bounded, however fast they come', () => {
-  expect(fold(...Array.from({ length: 500 }, (_, index) => at(index, queued('1')))).length).toBeLessThan(32)
+test.each([1, 10, 100, 250, 5_000])('readings that come every %d ms: few are kept, and a rate is there after the span', (step) => {
+  let readings: readonly DatedReading[] = []
+  for (let when = 0; when <= 60_000; when += step) readings = withReading(readings, at(when, ended(when)), millis(20_000))
+  expect(readings.length).toBeLessThan(16)
+  const { requestsPerSecond } = loadOf(readings, millis(20_000)).load
+  expect(requestsPerSecond).toBeCloseTo(1_000, 6)
+})
+
+test('numbers that the server renews every 10 s are no spikes over a span of 20: off by half at most, not tenfold', () => {
+  let readings: readonly DatedReading[] = []
+  const rates: number[] = []
+  for (let when = 0; when <= 60_000; when += 250) {
+    readings = withReading(readings, at(when, ended(Math.floor((when + 1_300) / 10_000) * 1_000)), millis(20_000))
+    rates.push(loadOf(readings, millis(20_000)).load.requestsPerSecond ?? 100)
+  }
+  expect(Math.min(...rates)).toBeGreaterThan(66)
+  expect(Math.max(...rates)).toBeLessThanOrEqual(150)
 })
 
 test('a report names each number and where it is from, and what the owner says of the capacity goes first', () => {

@@ -11,22 +11,28 @@ export type DatedReading = { readonly at: Millis; readonly reading: Reading }
 
 /** Over a shorter span one request more or less would swing the rate. */
 const RATE_SPAN = millis(1_000)
-const READINGS_KEPT_MAX = 16
+/** Of a span; readings that come faster take the place of the newest. */
+const STEPS = 8
 
-/** Newest last; keeps what the rates need. */
-export function withReading(readings: readonly DatedReading[], next: DatedReading): readonly DatedReading[] {
-  const outdated = readings.findLastIndex((one) => next.at - one.at >= RATE_SPAN)
-  return [...readings.slice(Math.max(outdated, 0)), next].slice(-READINGS_KEPT_MAX)
+/** Newest last; keeps what rates over the span need, and no more than a step's worth of readings more, however fast they come. */
+export function withReading(readings: readonly DatedReading[], next: DatedReading, span: Millis = RATE_SPAN): readonly DatedReading[] {
+  const outdated = readings.findLastIndex((one) => next.at - one.at >= span)
+  const kept = readings.slice(Math.max(outdated, 0))
+  const [last, before] = [kept.at(-1), kept.at(-2)]
+  if (last !== undefined && before !== undefined && last.at - before.at < span / STEPS) kept.pop()
+  return [...kept, next]
 }
 
-export function loadOf(readings: readonly DatedReading[]): SourcedLoad {
+/** `span` is that over which rates are taken, at least. */
+export function loadOf(readings: readonly DatedReading[], span: Millis = RATE_SPAN): SourcedLoad {
   const first = readings[0]
   const last = readings.at(-1)
   if (first === undefined || last === undefined) return { load: {}, sources: {} }
+  const past = last.at - first.at >= span ? { reading: first.reading, seconds: (last.at - first.at) / 1_000 } : undefined
   const numbers: { [Name in FigureName]?: number } = {}
   const sources: { [Name in FigureName]?: string } = {}
   for (const [name, figure] of Object.entries(last.reading) as [FigureName, Figure][]) {
-    const known = figure.kind === 'level' ? figure : rateOf(figure, first.reading[name], millis(last.at - first.at))
+    const known = figure.kind === 'level' ? figure : past && rateOf(figure, past.reading[name], past.seconds)
     if (known === undefined) continue
     numbers[name] = known.value
     sources[name] = known.source
@@ -37,8 +43,8 @@ export function loadOf(readings: readonly DatedReading[]): SourcedLoad {
 
 type Growth = Extract<Figure, { kind: 'growth' }>
 
-function rateOf(now: Growth, before: Figure | undefined, span: Millis): { readonly value: number; readonly source: string } | undefined {
-  if (span < RATE_SPAN || before?.kind !== 'growth') return undefined
+function rateOf(now: Growth, before: Figure | undefined, seconds: number): { readonly value: number; readonly source: string } | undefined {
+  if (before?.kind !== 'growth') return undefined
   let grown = 0
   let compared = 0
   for (const [labels, count] of now.counters) {
@@ -49,7 +55,6 @@ function rateOf(now: Growth, before: Figure | undefined, span: Millis): { readon
     compared++
   }
   if (compared === 0) return undefined
-  const seconds = span / 1_000
   return { value: grown / now.unit / seconds, source: `difference of ${now.source} over ${seconds.toFixed(1)} s` }
 }
 

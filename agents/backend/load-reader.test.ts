@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import type { SourcedLoad } from '../../core/load-vector.ts'
 import { millis } from '../../core/units.ts'
 import { SERVER_KINDS, type ServerKind } from './kinds.ts'
-import { loadOf, withReading } from './load-of.ts'
-import { LOAD_READERS, readLoad, recogniseKind } from './read-load.ts'
+import { type DatedReading, loadOf, withReading } from './load-of.ts'
+import { LOAD_READERS, rateSpanOf, readLoad, recogniseKind } from './read-load.ts'
 
 const PAGES = new URL('./pages/', import.meta.url)
 const pageOf = (name: string): string => readFileSync(new URL(`${name}.txt`, PAGES), 'utf8')
@@ -19,7 +19,7 @@ const TORCHSERVE_MODEL = JSON.stringify([
   },
 ])
 
-/** What the page and the bodies beside it say after a second in which each counter grew by 5. */
+/** What the page and the bodies beside it say after the span of a rate (a second, of Ray 20) in which each counter grew by 5. */
 type Case = [name: string, kind: ServerKind, bodies: readonly string[], load: SourcedLoad['load'], capacity: number | undefined]
 
 const CASES: Case[] = [
@@ -41,7 +41,7 @@ const CASES: Case[] = [
   ['tgi', 'tgi', ['{"max_concurrent_requests":128}'], { queueDepth: 0, running: 0, requestsPerSecond: 10 }, 128],
   ['torchserve', 'torchserve', [], { queueDepth: 25 / 1e6, requestsPerSecond: 25 }, undefined],
   ['torchserve-docs', 'torchserve', [TORCHSERVE_MODEL, TORCHSERVE_MODEL], { queueDepth: 14, requestsPerSecond: 5 }, 16],
-  ['ray-serve', 'ray-serve', [], { queueDepth: 7, running: 9, requestsPerSecond: 10 }, undefined],
+  ['ray-serve', 'ray-serve', [], { queueDepth: 5, running: 2, requestsPerSecond: 0.25 }, undefined],
   ['ray-node', 'ray-serve', [], {}, undefined],
   ['tf-serving', 'tf-serving', [], { queueDepth: 5 / 1e6, running: 5 / 1e6, requestsPerSecond: 15 }, undefined],
   ['llama-cpp', 'llama-cpp', ['{"total_slots":4}'], { queueDepth: 3, running: 4, kvCacheUse: 0.42, tokensPerSecond: 5 }, 4],
@@ -53,11 +53,11 @@ const grown = (page: string): string =>
   page.replace(COUNTER, (line, head, count) => (LEVEL.test(head) ? line : `${head} ${Number(count) + 5}`))
 
 function loadAfter(kind: ServerKind, pages: readonly string[], bodies: readonly string[] = []): SourcedLoad {
-  return loadOf(
-    pages
-      .map((page, second) => ({ at: millis(second * 1_000), reading: readLoad(kind, page, bodies).reading }))
-      .reduce<Parameters<typeof withReading>[0]>(withReading, []),
-  )
+  const span = rateSpanOf(kind) ?? millis(1_000)
+  let readings: readonly DatedReading[] = []
+  for (const [at, page] of pages.entries())
+    readings = withReading(readings, { at: millis(at * span), reading: readLoad(kind, page, bodies).reading }, span)
+  return loadOf(readings, span)
 }
 
 test('every page and every kind is tried', () => {

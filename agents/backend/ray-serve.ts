@@ -1,8 +1,11 @@
 /**
  * The metrics page that Ray's agent writes for a node, of which the families of Ray Serve are read. Handles, deployments and replicas add up. What runs is
- * told by the replicas of the node; where none is on its page, by the routers, which count all that they sent anywhere.
+ * told by the replicas of the node; where none is on its page, by the routers, which count all that they sent anywhere. Requests without an application
+ * are those for Ray Serve itself, our own looks at its health among them. Processes bring their numbers every 10 s, unless Ray is told otherwise.
  */
+import { millis } from '../../core/units.ts'
 import type { LoadReader } from './load-reader.ts'
+import type { Page } from './prometheus-text.ts'
 import { growth, reading, sum } from './reading.ts'
 
 const QUEUED = 'ray_serve_deployment_queued_queries'
@@ -15,7 +18,9 @@ export const rayServe: LoadReader = {
   kind: 'ray-serve',
   families: [QUEUED, PROCESSED, ONGOING, HTTP_ENDED, GRPC_ENDED],
   recognise: (names) => [QUEUED, PROCESSED, ONGOING, HTTP_ENDED, GRPC_ENDED].some((name) => names.has(name)),
-  read(page) {
+  rateSpan: millis(20_000),
+  read(told) {
+    const page = ofApplications(told)
     return reading({
       queueDepth: sum(page, [QUEUED]),
       running: sum(page, [PROCESSED]) ?? sum(page, [ONGOING]),
@@ -23,3 +28,8 @@ export const rayServe: LoadReader = {
     })
   },
 }
+
+const ofApplications = ({ samples, left }: Page): Page => ({
+  left,
+  samples: new Map([...samples].map(([name, all]) => [name, all.filter(({ labels }) => labels.application !== '')])),
+})

@@ -1,4 +1,5 @@
 /** From a page's text to what it says, by the kind of the server; and from a page to the kind. */
+import type { Millis } from '../../core/units.ts'
 import type { ServerKind } from './kinds.ts'
 import { llamaCpp } from './llama-cpp.ts'
 import type { LoadReader } from './load-reader.ts'
@@ -37,6 +38,9 @@ export function readLoad(kind: ServerKind, text: string, bodies: readonly string
   const page = parsePage(text, wanted.get(kind) ?? NOTHING)
   return { reading: LOAD_READERS[kind].read(page.left > 0 ? EMPTY_PAGE : page, bodies), left: page.left }
 }
+
+/** Over which rates of the kind are to be taken; undefined: as usual. */
+export const rateSpanOf = (kind: ServerKind): Millis | undefined => LOAD_READERS[kind].rateSpan
 
 /** The kind whose families are on the page; undefined when none's are, or those of several. */
 export function recogniseKind(text: string): ServerKind | undefined {

@@ -89,6 +89,18 @@ test('a load that was not read for too long is unknown, with its sources', async
   expect(server.scrapes).toEqual(['read', 'status'])
 })
 
+test('a large page is not read at every turn', async () => {
+  const server = await startServer('vllm', {
+    '/metrics': `vllm:num_requests_waiting{model_name="m"} 7\n${'# about\n'.repeat(limits.largePage / 8)}`,
+  })
+  for (; server.now < 3_000; server.now += 250) await server.scraper.scrape([])
+  expect(server.asked).toHaveLength(4)
+  expect(server.scraper.load().load).toEqual({ queueDepth: 7 })
+  server.pages = { '/metrics': 'vllm:num_requests_waiting{model_name="m"} 8' }
+  for (; server.now < 6_000; server.now += 250) await server.scraper.scrape([])
+  expect(server.asked).toHaveLength(4 + 12)
+})
+
 test('a page with more samples than are kept is counted, and says nothing', async () => {
   const page = Array.from({ length: limits.metricSamplesMax + 1 }, (_, model) => `vllm:num_requests_waiting{model_name="${model}"} 7`)
   const server = await startServer('vllm', { '/metrics': page.join('\n') })

@@ -1,12 +1,12 @@
-/** Reads what an inference server says of its load: its metrics page at every turn, and what else its kind tells. What was not read for too long is unknown. */
+/** Reads what an inference server says of its load: its metrics page at every turn, a large one less often, and what else its kind tells. What was not read for too long is unknown. */
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
 import type { SourcedLoad } from '../../core/load-vector.ts'
-import type { Millis } from '../../core/units.ts'
+import { type Millis, millis } from '../../core/units.ts'
 import { KINDS } from '../backend/kinds.ts'
 import { type DatedReading, loadOf, withReading } from '../backend/load-of.ts'
-import { readLoad } from '../backend/read-load.ts'
+import { rateSpanOf, readLoad } from '../backend/read-load.ts'
 import type { Reading } from '../backend/reading.ts'
 import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
 import { type HttpAnswer, httpAsk } from './http-ask.ts'
@@ -34,9 +34,11 @@ const ANY_MODEL = '*'
 
 export function loadScraper({ id, spec, clock, log, onScrape, onReading }: ScraperOptions): LoadScraper {
   const page = KINDS[spec.kind].load
+  const span = rateSpanOf(spec.kind)
   let readings: readonly DatedReading[] = []
   let bodies: readonly string[] = []
   let bodiesAt: Millis | undefined
+  let notBefore = millis(0)
 
   const readBodies = async (models: readonly string[]): Promise<void> => {
     if (page === undefined || (page.lasting && bodiesAt !== undefined && clock.now() - bodiesAt < limits.fullReportPeriod)) return
@@ -59,18 +61,20 @@ export function loadScraper({ id, spec, clock, log, onScrape, onReading }: Scrap
 
   return {
     async scrape(models) {
+      if (clock.now() < notBefore) return
       const [text] = await Promise.all([readPage(), readBodies(models)])
       if (text === undefined && (page?.lasting !== false || bodies.every((body) => body === ''))) return
+      if (text !== undefined && text.length > limits.largePage) notBefore = millis(clock.now() + limits.largePagePeriod)
       const { reading, left } = readLoad(spec.kind, text ?? '', bodies)
       if (left > 0) unread('too-many-samples', { left })
       else if (text !== undefined) onScrape?.('read')
       const at = clock.now()
-      readings = withReading(readings, { at, reading })
+      readings = withReading(readings, { at, reading }, span)
       onReading?.(at, reading)
     },
     load() {
       const last = readings.at(-1)
-      return last === undefined || clock.now() - last.at > limits.loadAgeMax ? UNKNOWN : loadOf(readings)
+      return last === undefined || clock.now() - last.at > limits.loadAgeMax ? UNKNOWN : loadOf(readings, span)
     },
   }
 }

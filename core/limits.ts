@@ -297,6 +297,10 @@ export const limits = {
   loadsPerMessageMax: 500,
   /** First deltas laid out in one tick: when every proxy comes back at once they take turns. */
   greetingsPerTick: 16,
+  /** First deltas of all proxies that lie unanswered in a control plane's memory; above it the next wait for their turn. */
+  greetingBytesMax: mib(64),
+  /** A proxy that has not answered its first deltas after this holds up no other. */
+  greetingPatience: seconds(10),
   helloBytesMax: mib(16),
   /** Loads told to proxies, over all of them and in a second; above it each proxy hears of a part of the fleet, as long as it is this much … */
   loadRowsPerSecondMax: 1_000_000,

@@ -4,6 +4,7 @@
  * answer or does not read makes changes wait, latest wins, never a queue. One owner: the control loop.
  */
 import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
 import type { Hello } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Delta } from './delta.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -16,14 +17,14 @@ export class ProxySession {
   readonly proxyId: string
   readonly zone: string
   lastNack = ''
-  #greeted = false
+  #greetedAt: Millis | undefined
   readonly #cameWithNothing: boolean
   #blocked = false
   /** Of the hello: endpoints that this control plane does not know (yet), and their versions. */
   readonly #held: Map<string, string>
   #owed = new Set<string>()
   #refused = new Set<string>()
-  readonly #unanswered = new Map<string, readonly string[]>()
+  readonly #unanswered = new Map<string, Delta>()
 
   constructor(hello: Hello, snapshot: Snapshot) {
     this.proxyId = hello.proxyId
@@ -35,12 +36,20 @@ export class ProxySession {
 
   /** True once it was told anything: the first message brings everything that it lacks. */
   get greeted(): boolean {
-    return this.#greeted
+    return this.#greetedAt !== undefined
+  }
+
+  /** Of its greeting, what it has not answered: it lies in our memory. One that never answers is not waited for. */
+  greetingBytes(now: Millis): number {
+    if (this.#greetedAt === undefined || now - this.#greetedAt > limits.greetingPatience) return 0
+    let bytes = 0
+    for (const delta of this.#unanswered.values()) bytes += delta.bytes.length
+    return bytes
   }
 
   /** True when the proxy is where everyone is: it takes the message that all such proxies get. */
   inStep(): boolean {
-    return this.#greeted && this.#owed.size === 0 && this.#held.size === 0 && this.#refused.size === 0 && !this.mustWait()
+    return this.greeted && this.#owed.size === 0 && this.#held.size === 0 && this.#refused.size === 0 && !this.mustWait()
   }
 
   mustWait(): boolean {
@@ -48,7 +57,7 @@ export class ProxySession {
   }
 
   changed(ids: readonly string[], snapshot: Snapshot): void {
-    if (!this.#greeted && this.#cameWithNothing) return
+    if (!this.greeted && this.#cameWithNothing) return
     for (const id of ids) this.#owe(id, snapshot)
     for (const id of this.#refused) this.#owed.add(id)
     this.#refused.clear()
@@ -61,18 +70,18 @@ export class ProxySession {
   }
 
   /** What to send to this proxy alone; undefined when there is nothing, or it must wait. */
-  takeOwed(snapshot: Snapshot): Owed | undefined {
-    if (this.mustWait() || (this.#greeted && this.#owed.size === 0)) return undefined
-    const all = !this.#greeted && this.#cameWithNothing
+  takeOwed(snapshot: Snapshot, now: Millis): Owed | undefined {
+    if (this.mustWait() || (this.greeted && this.#owed.size === 0)) return undefined
+    const all = !this.greeted && this.#cameWithNothing
     const owed = [...this.#owed]
     this.#owed = new Set()
-    this.#greeted = true
+    this.#greetedAt ??= now
     if (all) return 'all'
     return { upserts: owed.filter((id) => snapshot.get(id) !== undefined), removed: owed.filter((id) => snapshot.get(id) === undefined) }
   }
 
   sent(delta: Delta): void {
-    this.#unanswered.set(delta.nonce, delta.ids)
+    this.#unanswered.set(delta.nonce, delta)
   }
 
   /** An answer to a message that wants none (loads alone) is not known here, and harmless. */
@@ -82,7 +91,7 @@ export class ProxySession {
 
   nack(nonce: string, reason: string): void {
     this.lastNack = reason.slice(0, limits.reportTextMax)
-    for (const id of this.#unanswered.get(nonce) ?? []) this.#refused.add(id)
+    for (const id of this.#unanswered.get(nonce)?.ids ?? []) this.#refused.add(id)
     this.#unanswered.delete(nonce)
   }
 

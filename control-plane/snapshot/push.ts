@@ -2,10 +2,10 @@
  * Decides which bytes go to which proxy now. A proxy is sent at most one round of each lane a tick, none before the operators' intents are known, and
  * what is the same for many proxies is laid out once.
  */
-import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { ControlState, StreamId } from '../state.ts'
 import { loadMessages, makeDeltas } from './delta.ts'
+import { Greetings } from './greetings.ts'
 import { LoadBatch } from './load-batch.ts'
 import { BUCKETS, bucketsEach } from './load-share.ts'
 import type { ProxySession } from './proxy-session.ts'
@@ -34,7 +34,7 @@ export function pushAll(state: ControlState, now: Millis): readonly Push[] {
   const inStep: Session[] = []
   const newcomers: Session[] = []
   const others: Session[] = []
-  let greetings: number = limits.greetingsPerTick
+  const greetings = new Greetings(state, now)
   for (const entry of proxies) {
     const [, session] = entry
     if (state.settled) session.releaseHeld()
@@ -44,8 +44,8 @@ export function pushAll(state: ControlState, now: Millis): readonly Push[] {
     }
     if (changed.length > 0) session.changed(changed, snapshot)
     const first = !session.greeted
-    if (first && greetings-- <= 0) continue
-    const owed = session.takeOwed(snapshot)
+    if (first && !greetings.take()) continue
+    const owed = session.takeOwed(snapshot, now)
     if (owed === 'all') newcomers.push(entry)
     else if (owed !== undefined) {
       const differences = { upserts: resourcesOf(state, owed.upserts), removed: owed.removed }

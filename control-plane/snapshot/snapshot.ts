@@ -12,6 +12,7 @@ export class Snapshot {
   #hash = EMPTY_HASH
   #changed = new Set<string>()
   #urgent = false
+  #bytes = 0
 
   /** True when it is not what it was. */
   put(endpoint: Endpoint, factors: Readonly<Record<string, number>>): boolean {
@@ -21,6 +22,7 @@ export class Snapshot {
     if (before !== undefined) this.#hash = toggle(this.#hash, before.hash)
     this.#hash = toggle(this.#hash, resource.hash)
     this.#resources.set(endpoint.id, resource)
+    this.#bytes += resource.upsert.length - (before?.upsert.length ?? 0)
     this.#note(endpoint.id, urgencyOf(before?.endpoint, endpoint))
     return true
   }
@@ -30,6 +32,7 @@ export class Snapshot {
     if (before === undefined) return false
     this.#hash = toggle(this.#hash, before.hash)
     this.#resources.delete(id)
+    this.#bytes -= before.upsert.length
     this.#note(id, urgencyOf(before.endpoint, undefined))
     return true
   }
@@ -40,6 +43,11 @@ export class Snapshot {
 
   get size(): number {
     return this.#resources.size
+  }
+
+  /** Of all upserts: what a proxy is told that comes with nothing. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   ids(): Iterable<string> {

@@ -42,7 +42,8 @@ const FREE = '127.0.0.1:0'
 /** A generator's own work is bounded: more than this in one process and its timers lie. */
 const NODES_PER_PROCESS = 10_000
 const CLIENTS_PER_PROCESS = 500
-const PATIENCE_MS = 60_000
+/** A thousand clients take in gigabytes when they first come to ten thousand nodes. */
+const PATIENCE_MS = 120_000
 
 type Nodes = Helper<NodesCommand, NodesNotice>
 type Clients = Helper<ClientsCommand, ClientsNotice>

@@ -1,0 +1,35 @@
+/**
+ * Decides which newcomers are told the whole fleet in this tick. When every proxy comes at once a greeting for each would be gigabytes in memory: they
+ * take turns, so many at a time that what was sent and is not answered stays within a bound. One can always be greeted when none waits to be answered.
+ */
+import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
+import type { ControlState } from '../state.ts'
+
+export class Greetings {
+  readonly #state: ControlState
+  readonly #now: Millis
+  #left: number = limits.greetingsPerTick
+  /** Known once the first newcomer asks: in most ticks there is none. */
+  #waiting: number | undefined
+
+  constructor(state: ControlState, now: Millis) {
+    this.#state = state
+    this.#now = now
+  }
+
+  take(): boolean {
+    this.#waiting ??= this.#unanswered()
+    const { bytes } = this.#state.snapshot
+    if (this.#left === 0 || (this.#waiting > 0 && this.#waiting + bytes > limits.greetingBytesMax)) return false
+    this.#left--
+    this.#waiting += bytes
+    return true
+  }
+
+  #unanswered(): number {
+    let bytes = 0
+    for (const session of this.#state.proxies.values()) bytes += session.greetingBytes(this.#now)
+    return bytes
+  }
+}

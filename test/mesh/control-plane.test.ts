@@ -1,10 +1,18 @@
 /** The control plane as a process on a real nats-server: reports are published by hand, and a bare mesh client stands for a proxy. */
+import { type AddressInfo, createServer } from 'node:net'
 import { credentials, loadPackageDefinition, status } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { connect, type NatsConnection } from 'nats'
 import { afterEach, expect, test } from 'vitest'
 import { telemetrySubject } from '../../core/subjects.ts'
-import { AdminServiceClient, NodeIntent, type WatchWeightsResponse, type Weight } from '../../proto/gen/millrace/admin/v1/admin.ts'
+import {
+  AdminServiceClient,
+  NodeIntent,
+  type StateChange,
+  type WatchChangesResponse,
+  type WatchWeightsResponse,
+  type Weight,
+} from '../../proto/gen/millrace/admin/v1/admin.ts'
 import {
   type ConnectResponse,
   type Endpoint,
@@ -153,6 +161,12 @@ class MeshClient {
 
   holds(id: string, state: EndpointState): Promise<true> {
     return until(`${id} in state ${state}`, () => this.state(id) === state || undefined)
+  }
+
+  /** As a proxy that saw so many attempts fail. */
+  sawFailures(endpointId: string, failures: number): void {
+    const row = { endpointId, inFlight: 0, successes: 0n, backpressures: 0n, failures: BigInt(failures), ejected: false }
+    this.#stream.write({ message: { $case: 'report', value: { endpoints: [row] } } })
   }
 
   close(): void {
@@ -391,6 +405,35 @@ function ask(
     stream?.end()
   })
 }
+
+test('an endpoint that proxies see failing is tried by a connection: refused it fails, open again it proves itself; watchers hear why', async () => {
+  const server = await nats()
+  const part = await controlPlane(server.url)
+  const agents = await Agents.on(server, 'a', 'b', 'c')
+  const listener = createServer((socket) => socket.destroy())
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const { port } = listener.address() as AddressInfo
+  await new Promise((resolve) => listener.close(resolve))
+  agents.say('a', { address: `127.0.0.1:${port}` })
+  const proxy = new MeshClient(part)
+  for (const node of ['a', 'b', 'c']) await proxy.holds(`${node}/triton`, READY)
+  const changes: StateChange[] = []
+  const watch = admin(part).watchChanges({ nodeId: 'a' })
+  watch.on('data', ({ changes: told }: WatchChangesResponse) => changes.push(...told))
+  watch.on('error', () => {})
+  opened.push(() => watch.cancel())
+
+  proxy.sawFailures('a/triton', 50)
+  await proxy.holds('a/triton', FAILED)
+  expect(proxy.endpoints.get('a/triton')?.stateReason).toMatch(/^requests fail, and so does a fresh connection: .*ECONNREFUSED/)
+  expect(await counted(part, 'suspects_asked_total', 'result="refused"')).toBeGreaterThan(0)
+
+  await new Promise<void>((resolve) => listener.listen(port, '127.0.0.1', resolve))
+  opened.push(() => void listener.close())
+  await proxy.holds('a/triton', EndpointState.ENDPOINT_STATE_PROBATION)
+  await until('the watcher was told all', () => (changes.some(({ to }) => to === 'PROBATION') ? true : undefined))
+  expect(changes.map(({ endpointId, to }) => [endpointId, to])).toEqual(['READY', 'FAILED', 'PROBATION'].map((to) => ['a/triton', to]))
+})
 
 test('health and reflection answer, also of messages with maps', async () => {
   const part = await controlPlane('127.0.0.1:1')

@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
-import type { GpuReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
 export type DetailsSchedule = {
   readonly askedAt: Millis | undefined
@@ -14,8 +14,12 @@ export type DetailsSchedule = {
 
 export const NEVER_ASKED: DetailsSchedule = { askedAt: undefined, states: '' }
 
-/** What the rows say, without what the XML added: an answer must not be the reason for the next question. */
-export const statesOf = (rows: Iterable<GpuReport>): string => [...rows].map(({ uuid, state }) => `${uuid}=${state}`).join(' ')
+/** Which GPUs are not well, by the rows alone: an answer must not be the reason for the next question, nor must a row that comes for the first time. */
+export const statesOf = (rows: Iterable<GpuReport>): string =>
+  [...rows]
+    .filter(({ state }) => state !== GpuState.GPU_STATE_OK)
+    .map(({ uuid, state }) => `${uuid}=${state}`)
+    .join(' ')
 
 export function detailsDue({ askedAt, states }: DetailsSchedule, rowsCome: boolean, now: string, at: Millis): boolean {
   if (!rowsCome) return false

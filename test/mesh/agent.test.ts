@@ -133,9 +133,10 @@ test('an agent that is told to stop ends with 0 and leaves no nvidia-smi behind'
   const agent = await startAgent(nats.url, 'h100')
   await vi.waitFor(() => expect(heard.some(({ gpus }) => gpus.length === 1)).toBe(true), soon)
   const children = readFileSync(`/proc/${agent.pid}/task/${agent.pid}/children`, 'utf8').trim().split(' ').map(Number)
-  expect(children).toHaveLength(1)
+  // The one that tells all the time, and perhaps one that was just asked something.
+  expect(children.length).toBeGreaterThan(0)
   expect(await agent.stop(), lastLines(agent.stderr)).toBe(0)
-  await vi.waitFor(() => expect(() => process.kill(children[0] ?? 0, 0)).toThrow('ESRCH'), soon)
+  for (const child of children) await vi.waitFor(() => expect(() => process.kill(child, 0)).toThrow('ESRCH'), soon)
 })
 
 test('a host without nvidia-smi says so once and goes on reporting', async () => {

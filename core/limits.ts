@@ -184,10 +184,10 @@ export const limits = {
   /** Of a file, from its end: what is read of the time before the agent. */
   kernelHistoryMax: mib(4),
   /** How often a source of the kernel's log that cannot wait is asked for more. */
-  kernelLogPoll: millis(50),
+  kernelLogPoll: millis(100),
   /** Records that are taken in one turn of the event loop. */
   kernelRecordsPerTurn: 256,
-  /** A program that can read the kernel's log has begun to print it within this time. */
+  /** A program that can read the kernel's log has begun to print it within this time, and printed what was in it within as much again. */
   kernelLogStart: seconds(3),
   /** Until a source that ended, or is not there, is tried again. */
   kernelLogAgain: seconds(5),

@@ -77,7 +77,7 @@ test('of programs the first that prints is followed, and why others are not is n
     program('echo no rights >&2; exit 1'),
     program('echo "[    0.500000] NVRM: a"; echo "NVRM: b"; exec sleep 60'),
   ])
-  await hears(heard, ['old NVRM: a', 'NVRM: b'])
+  await hears(heard, ['old NVRM: a', 'old NVRM: b'])
   expect(heard.said.filter((line) => line.includes('kernel-log.unreadable'))).toEqual([])
 })
 

@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { uptime } from 'node:os'
 import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
 import { type KernelText, readKmsgRecord, readLogLine } from '../gpu/kernel-text.ts'
 import { cutLines, splitLines } from './split-lines.ts'
 
@@ -51,16 +51,19 @@ export const pathSource = (path: string): Source => ({
 export const programSource = (program: string, argv: readonly string[]): Source => ({
   name: program,
   open(taps) {
-    const begunAt = uptime() * 1_000
     let lastWords = ''
-    let open = false
+    let at: Millis | undefined
+    let opened: number | undefined
     const child: ChildProcess = spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } })
     if (child.stdout !== null)
       splitLines(child.stdout, (line) => {
-        if (!open) taps.onOpen()
-        open = true
+        if (opened === undefined) taps.onOpen()
+        opened ??= performance.now()
         const text = readLogLine(line)
-        taps.onText(text, text.at !== undefined && text.at < begunAt)
+        // The second line of a message has no time of its own.
+        at = text.at ?? at
+        // Not by the times: the kernel's clock drifts from the host's, and stands still while the host sleeps.
+        taps.onText({ text: text.text, at }, performance.now() - opened < limits.kernelLogStart)
       })
     if (child.stderr !== null)
       splitLines(child.stderr, (line) => {

@@ -109,6 +109,8 @@ function kernelSays(text: string): number {
 }
 
 const xids = (): NodeEvent[] => reports.flatMap(({ events }) => events.filter(({ kind }) => kind === 'xid'))
+const uuidOf = (node: string, index: number): string =>
+  reports.findLast(({ nodeId, full }) => nodeId === node && full)?.gpus.find((gpu) => gpu.index === index)?.uuid ?? 'unknown'
 const lastServedAfter = (since: number, endpoint: string): number => Math.max(...loads.map((load) => load.lastServedAfter(since, endpoint)))
 const failures = () => loads.flatMap((load) => load.failed())
 const timePasses = (since: number, forMs: number): Promise<void> =>
@@ -154,6 +156,15 @@ test("an application's Xid, or the fault of a GPU that no server uses, is an eve
   expect(failures()).toEqual([])
 })
 
+test('an operator who has seen to a GPU brings its server back', async () => {
+  kernelSays(`NVRM: Xid (PCI:${FIRST_PLACE}): 119, pid=77, name=x, Timeout after 6s of waiting for RPC response from GPU0 GSP!`)
+  await until('its server is FAILED', async () => new RegExp(`${LEFT} .* FAILED \\(.*reset the GPU`).test(await admin('nodes')))
+  expect(await admin('clear-fault', 'gpu-a', uuidOf('gpu-a', 0))).toContain('cleared: Xid 119')
+  const clearedAt = performance.now()
+  await until('it serves again', () => loads.every((load) => load.served(clearedAt).has(LEFT)))
+  expect(failures()).toEqual([])
+})
+
 test('a server that nobody said the GPUs of is known by its process', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-apps-'))
   closers.push(() => rmSync(folder, { recursive: true }))
@@ -173,8 +184,7 @@ test('a server that nobody said the GPUs of is known by its process', async () =
   )
   const endpoint = () => reports.findLast(({ nodeId, endpoints }) => nodeId === 'gpu-b' && endpoints.length > 0)?.endpoints[0]
   await until('its process is known', () => endpoint()?.gpuBinding === GpuBinding.GPU_BINDING_PROCESS)
-  const gpus = reports.findLast(({ nodeId, full }) => nodeId === 'gpu-b' && full)?.gpus
-  expect(endpoint()?.gpuUuids).toEqual([gpus?.find(({ index }) => index === 5)?.uuid])
+  expect(endpoint()?.gpuUuids).toEqual([uuidOf('gpu-b', 5)])
 })
 
 function firstServedAfter(load: Load, since: number): number {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { natsAccess, natsSettings } from '../core/edge/nats-settings.ts'
 import { flag, hostPort, logLevel, readSettings, type Setting, UsageError } from '../core/edge/settings.ts'
 import { isMeshName, isNodeId } from '../core/ids.ts'
-import { clashOf, type ServerSpec, specOf } from './discovery/server-spec.ts'
+import { advertisedSpec, clashOf, type ServerSpec } from './discovery/server-spec.ts'
 import { capacity, knownServerFields, metricsUrl, names, serverName, serverRows } from './wire/server-schema.ts'
 
 const nodeId = z.string().refine(isNodeId, 'wants letters, digits, _ and -, at most 63, for example gpu-a')
@@ -35,6 +35,17 @@ const settings = {
     schema: names,
   },
   capacity: { value: 'requests', about: 'how many requests it takes at once', schema: capacity },
+  advertiseHost: {
+    value: 'host',
+    about: 'the host in the addresses of servers for which no --advertise is told (default: as the agent reaches them)',
+    schema: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+)$/, 'wants a host without a port, for example 10.0.0.21'),
+  },
+  serversFrom: {
+    value: 'path',
+    about: 'a file, or a folder of them, that tells of more servers and is read again when it changes',
+    schema: z.string().min(1),
+  },
+  discover: { about: 'look for servers on their usual ports of this host', schema: flag, fallback: false },
   servers: { about: 'several servers', schema: serverRows, onlyInFile: knownServerFields },
   simulated: { about: 'say wherever this node is shown that it is not real', schema: flag, fallback: false },
   logLevel: { value: 'level', about: 'trace, debug, info, warn, error or silent', schema: logLevel, fallback: 'info' },
@@ -70,7 +81,7 @@ const ABOUT_THE_SERVER = {
 type Read = ReturnType<typeof readSettings<typeof settings>>
 
 function readServers(read: Read): readonly ServerSpec[] {
-  const specs = [...serverOfFlags(read), ...(read.servers ?? []).map(specOf)]
+  const specs = [...serverOfFlags(read), ...(read.servers ?? []).map((row) => advertisedSpec(row, read.advertiseHost))]
   const clash = clashOf(specs)
   if (clash !== undefined) throw new UsageError(`servers: ${clash.field}: ${clash.problem}`)
   return specs
@@ -78,7 +89,8 @@ function readServers(read: Read): readonly ServerSpec[] {
 
 function serverOfFlags(read: Read): ServerSpec[] {
   const { serverGrpc: grpc, serverName, serverHttp: http, serverMetrics: metrics, advertise, models, gpus, capacity } = read
-  if (grpc !== undefined) return [specOf({ name: serverName, grpc, http, metrics, advertise, models, gpus, capacity })]
+  if (grpc !== undefined)
+    return [advertisedSpec({ name: serverName, grpc, http, metrics, advertise, models, gpus, capacity }, read.advertiseHost)]
   const lonely = Object.entries(ABOUT_THE_SERVER).find(([name]) => read[name as keyof typeof ABOUT_THE_SERVER] !== undefined)
   if (lonely !== undefined) throw new UsageError(`${lonely[1]} is about an inference server: say which by --server-grpc host:port`)
   return []

@@ -18,6 +18,7 @@ import { readConfig } from './config.ts'
 import { bindGpus } from './discovery/gpu-wish.ts'
 import { SampleLoop } from './sample-loop.ts'
 import { bindServers } from './wire/bind-servers.ts'
+import { followServers } from './wire/follow-servers.ts'
 import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
 import { openServer } from './wire/open-server.ts'
 import { reportPublisher } from './wire/publish-report.ts'
@@ -124,8 +125,11 @@ export async function main(argv: readonly string[]): Promise<void> {
       ...countsOf(id),
     })
   })
-  servers.become(config.servers)
-  life.onStop('servers', () => servers.close())
+  const followed = followServers(config, systemClock, log, servers.become)
+  life.onStop('servers', async () => {
+    await followed.close()
+    await servers.close()
+  })
 
   const loop = new SampleLoop(
     {

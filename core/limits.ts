@@ -171,6 +171,13 @@ export const limits = {
   /** A first report waits so long for a first look at every server, so that an agent that starts anew does not call a ready server unknown. */
   firstLookMax: seconds(2),
   modelListPeriod: seconds(2),
+  /** How often files of servers are looked at, how many of a folder, and how large one may be. */
+  serverFilesPoll: seconds(1),
+  serverFilesMax: 64,
+  serverFileMax: kib(256),
+  /** How often the usual ports are asked for servers that nobody told of, and how long one that went is still reported, as failed. */
+  discoverPeriod: seconds(10),
+  foundServerForgotten: seconds(600),
   smiSilenceMax: seconds(5),
   /** While no row is older, nvidia-smi may be asked something else. */
   smiFreshMax: seconds(3),

@@ -67,6 +67,13 @@ export function specOf(row: ServerRow): ServerSpec {
   }
 }
 
+/** `host` stands in what proxies connect to, unless the row tells that itself: an agent often reaches its servers where nobody else does. */
+export function advertisedSpec(row: ServerRow, host: string | undefined): ServerSpec {
+  const spec = specOf(row)
+  if (host === undefined || row.advertise !== undefined) return spec
+  return { ...spec, advertise: `${host}${spec.advertise.slice(spec.advertise.lastIndexOf(':'))}` }
+}
+
 /** Undefined when the server has no such door, as far as is known. */
 export function urlOf(spec: ServerSpec, page: Page, model = ''): string | undefined {
   const path = page.path.replace('{model}', encodeURIComponent(model))

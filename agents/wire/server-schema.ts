@@ -1,10 +1,12 @@
 /** The form of one server in a file. Numbers of GPUs may be written without quotes. */
 import { z } from 'zod'
+import type { KnownFields } from '../../core/edge/placed-file.ts'
 import { hostPort, wholeNumber } from '../../core/edge/settings.ts'
 import { isNodeId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { SERVER_KINDS } from '../backend/kinds.ts'
+import { readContainer } from '../discovery/container-labels.ts'
 import { clashOf, type ServerRow, specOf } from '../discovery/server-spec.ts'
 import { GIVEN_TYPES, tensorProblem } from '../probe/given-request.ts'
 import { type ProbeWish, USUAL_PROBE } from '../probe/probe-wish.ts'
@@ -93,3 +95,30 @@ export const serverRows = z
     const clash = clashOf(rows.map(specOf))
     if (clash !== undefined) context.addIssue({ code: 'custom', path: [clash.at, clash.field], message: clash.problem })
   })
+
+const port = wholeNumber(1, 65_535)
+const container = z
+  .strictObject({
+    name: serverName,
+    address: z
+      .string()
+      .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+)$/, 'wants a host without a port')
+      .optional(),
+    labels: z.record(z.string(), z.coerce.string()),
+    ports: z.array(z.strictObject({ container: port, host: port })).optional(),
+  })
+  .transform((one, context): ServerRow | 'ignored' => {
+    const read = readContainer(one)
+    if (read === 'ignored') return read
+    if ('row' in read) return read.row
+    context.addIssue({ code: 'custom', path: ['labels', read.label], message: read.problem })
+    return z.NEVER
+  })
+
+/** What an orchestrator, or a person, writes beside the agent: rows as in the agent's own file, containers with their labels, or both. */
+export const serverFile = z.strictObject({ servers: serverRows.default([]), containers: z.array(container).max(1_000).default([]) })
+
+export const knownInServerFile: KnownFields = (path) => {
+  if (path.length === 0) return ['servers', 'containers']
+  return path[0] === 'containers' ? ['name', 'address', 'labels', 'ports'] : knownServerFields(path)
+}

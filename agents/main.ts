@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createLog } from '../core/edge/log.ts'
 import { Counter, Gauge, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
-import { connectNats } from '../core/edge/nats-link.ts'
+import { connectNats, type NatsLink } from '../core/edge/nats-link.ts'
 import { natsMetrics } from '../core/edge/nats-metrics.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
@@ -65,10 +65,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     registers,
   })
 
-  let busUp = false
-  const page = await serveMetrics(config.metricsListen, registry, () =>
-    busUp ? { ok: true, detail: 'ok' } : { ok: false, detail: `NATS at ${config.nats.join(', ')} is not connected` },
-  )
+  let bus: NatsLink | undefined
+  const page = await serveMetrics(config.metricsListen, registry, () => {
+    if (bus?.state() === 'up') return { ok: true, detail: 'ok' }
+    return { ok: false, detail: bus?.detail() || `NATS at ${config.nats.join(', ')} is not connected` }
+  })
   life.onStop('metrics', () => page.close())
   const calls = new RollCalls()
   const link = await connectNats({
@@ -79,7 +80,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     spread: () => calls.spread(),
   })
   life.onStop('nats', () => link.close())
-  busUp = true
+  bus = link
   natsMetrics(registry, 'agent', link)
 
   // Not within the call: the loop comes last, and several changes of one moment are one report.
@@ -181,8 +182,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }, limits.samplePeriod)
   life.onStop('samples', () => clearInterval(timer))
   link.onState((state) => {
-    busUp = state === 'up'
-    if (busUp) loop.linkReturned(calls.spread())
+    if (state === 'up') loop.linkReturned(calls.spread())
   })
   await link.subscribe(rollCall(config.mesh), (message) => {
     if (calls.heard(message)) loop.rollCalled(calls.spread())

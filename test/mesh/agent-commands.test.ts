@@ -42,11 +42,13 @@ test('a report comes at once, and full', async () => {
   await expect.poll(() => heard.slice(before).some(({ full, wallClockUnixMs }) => full && wallClockUnixMs !== undefined), soon).toBe(true)
 })
 
-test('a local drain stands in every report until it is lifted', async () => {
+test('a local drain stands in every report and drains the node, until it is lifted', async () => {
   await fleet.admin('local-drain', 'sim-1', '--reason', 'new fans')
   await expect.poll(() => heard.at(-1), soon).toMatchObject({ localDrain: true, localDrainReason: 'new fans' })
+  await expect.poll(() => fleet.admin('nodes'), soon).toMatch(/DRAINING \(drained: new fans\)/)
   await fleet.admin('local-undrain', 'sim-1')
   await expect.poll(() => heard.at(-1), soon).toMatchObject({ localDrain: false, localDrainReason: '' })
+  await expect.poll(() => fleet.admin('nodes'), soon).not.toContain('DRAINING')
 })
 
 test('what cannot be done is told in one line that names the cause', async () => {

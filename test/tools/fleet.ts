@@ -171,6 +171,21 @@ export class Fleet {
     return child.stdout.join('\n')
   }
 
+  /** kill -9 of NATS; its store stays. */
+  killNats(): void {
+    this.#nats.kill()
+  }
+
+  /** At its address, with the same store; resolves when it answers. */
+  async reviveNats(): Promise<void> {
+    const { storeDir, port } = this.#nats
+    const { bus } = this.#options
+    const revived = await startNats({ storeDir, port, ...(bus === undefined ? {} : { config: bus.config }) })
+    const stop = this.#nats.stop
+    // The first one removes a store that it made itself.
+    this.#nats = { ...revived, stop: () => revived.stop().then(stop) }
+  }
+
   /** kill -9 of both; the store stays. */
   async killControl(): Promise<void> {
     this.#controlPlane?.kill()
@@ -183,11 +198,7 @@ export class Fleet {
    * needs a full report of each.
    */
   async reviveControl(): Promise<void> {
-    const { storeDir, port } = this.#nats
-    const revived = await startNats({ storeDir, port })
-    const stop = this.#nats.stop
-    // The first one removes a store that it made itself.
-    this.#nats = { ...revived, stop: () => revived.stop().then(stop) }
+    await this.reviveNats()
     await this.#startControlPlane(this.#controlPlane?.fields.listen ?? FREE)
     const metrics = `http://${this.#controlPlane?.fields.metrics}/metrics`
     await until('every node is heard', async () => (await readMetric(metrics, 'millrace_control_nodes')) === this.nodes.length)

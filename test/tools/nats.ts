@@ -16,9 +16,11 @@ export type TestNats = {
   kill(): void
   /** It reads its configuration anew. */
   reload(): void
+  waitForLine(pattern: RegExp, deadlineMs: number): Promise<string>
 }
 
-export type NatsOptions = { readonly storeDir?: string; readonly port?: number /** A configuration file. */; readonly config?: string }
+/** `config` is a configuration file. */
+export type NatsOptions = { readonly storeDir?: string; readonly port?: number; readonly config?: string }
 
 export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
   const program = await findNatsServer((line) => process.stderr.write(`${line}\n`))
@@ -34,6 +36,7 @@ export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
       if (options.storeDir === undefined) rmSync(storeDir, { recursive: true, force: true })
     },
     kill: () => child.kill(),
+    waitForLine: (pattern, deadlineMs) => child.waitForLine(pattern, deadlineMs),
     reload: () => void process.kill(child.pid, 'SIGHUP'),
   }
 }

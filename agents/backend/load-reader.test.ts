@@ -24,6 +24,7 @@ type Case = [name: string, kind: ServerKind, bodies: readonly string[], load: So
 
 const CASES: Case[] = [
   ['triton', 'triton', [], { queueDepth: 0, requestsPerSecond: 80 }, undefined],
+  ['triton-2.51', 'triton', [], { queueDepth: 0, requestsPerSecond: 75 }, undefined],
   ['triton-docs', 'triton', [], {}, undefined],
   [
     'triton-trtllm',

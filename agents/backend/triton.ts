@@ -1,6 +1,7 @@
 /**
  * Triton's metrics page. A request leaves Triton's queue when the TensorRT-LLM executor takes it and may wait in that one's queue next: it is counted
- * once in either. Of an ensemble its parts are queued, never the ensemble itself. Refused requests have ended too.
+ * once in either. Of an ensemble its parts are queued, never the ensemble itself. Refused requests have ended too. A Python backend ends a decoupled request,
+ * for Triton's page, when it has taken it: what it is still answering is on no page.
  */
 import type { LoadReader } from './load-reader.ts'
 import { growth, highestRatio, reading, sum, together } from './reading.ts'

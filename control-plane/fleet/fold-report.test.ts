@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { millis } from '../../core/units.ts'
-import { GpuBinding, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { GpuBinding, GpuTelemetry, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { endpoint, gpu, HEALTH, heartbeat, report } from '../testing/reports.ts'
-import { foldReport, sameNode, succeed } from './fold-report.ts'
+import { foldReport, sameNode, sameToJudge, succeed } from './fold-report.ts'
 import type { NodeRecord } from './node-record.ts'
 
 /** What is known at the end. */
@@ -61,7 +61,7 @@ test('an agent that restarts takes up the life of its endpoints where it was, an
   )
   const node = succeed(before, next, millis(9))
   expect(node.endpoints.get('a/triton')?.liveness).toEqual({ state: 'probation', passed: 1 })
-  expect(node.gpus.get('GPU-a')?.eccFrom).toEqual({ count: 1n, at: 0 })
+  expect(node.gpus.get('GPU-a')?.facts.eccFrom).toEqual({ count: 1n, at: 0 })
   expect([node.bootId, node.pastBoots]).toEqual(['boot-2', ['boot-1']])
 })
 
@@ -72,6 +72,27 @@ test('a heartbeat leaves every part the object that it was, so that nobody looks
   expect(sameNode(first, second)).toBe(true)
   const drained = foldReport(second, { ...heartbeat('a', 3), localDrain: true, localDrainReason: 'cleaning' }, millis(1_000), true)
   expect([sameNode(second, drained), drained.localDrain]).toEqual([false, 'cleaning'])
+})
+
+test.each<[string, Partial<NodeReport>, boolean]>([
+  ['a load moves', { endpoints: [endpoint('a', { load: { queueDepth: 9 } })] }, true],
+  ['a GPU gets warm', { gpus: [gpu('GPU-a', 'ok', { temperatureCelsius: 80 })] }, true],
+  ['a GPU is slowed down', { gpus: [gpu('GPU-a', 'ok', { throttleReasons: 0x20n })] }, false],
+  ['a GPU fails', { gpus: [gpu('GPU-a', 'failed')] }, false],
+  ['its GPUs cannot be seen', { gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_FAILED }, false],
+  ['a server is busy', { endpoints: [endpoint('a', { health: HEALTH.busy })] }, false],
+  ['a server fails', { endpoints: [endpoint('a', { health: HEALTH.failed })] }, false],
+  ['it serves something else', { endpoints: [endpoint('a', { models: ['m'] })] }, false],
+  ['it takes more at once', { endpoints: [endpoint('a', { capacity: 9 })] }, false],
+  ['it moves', { endpoints: [endpoint('a', { address: '127.0.0.1:9' })] }, false],
+  ['it uses another GPU', { endpoints: [endpoint('a', { gpuUuids: ['GPU-b'] })] }, false],
+  ['there is one more', { endpoints: [endpoint('a', { id: 'a/other' })] }, false],
+  ['its owner drains', { localDrain: true }, false],
+])('when %s, it is %2$s that all conclusions hold', (_what, fields, hold) => {
+  const first = foldReport(undefined, report('a', 1, { gpus: [gpu('GPU-a')] }), millis(0), true)
+  const second = foldReport(first, { ...heartbeat('a', 2), ...fields }, millis(500), true)
+  expect(sameToJudge(first, second)).toBe(hold)
+  expect(sameNode(first, second)).toBe(false)
 })
 
 test('a server that turned its probe away lives', () => {

@@ -4,16 +4,10 @@
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
-import {
-  EndpointHealth,
-  type EndpointReport,
-  type GpuReport,
-  GpuTelemetry,
-  type NodeReport,
-} from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { EndpointHealth, type EndpointReport, GpuTelemetry, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type GpuRecord, stepGpu } from './gpu-record.ts'
 import { gpuShare, type NodeGpus } from './gpu-share.ts'
-import { type Evidence, firstLiveness, stepLiveness } from './liveness.ts'
+import { type Evidence, firstLiveness, type Liveness, stepLiveness } from './liveness.ts'
 import type { EndpointRecord, NodeRecord } from './node-record.ts'
 
 type Endpoints = NodeRecord['endpoints']
@@ -56,50 +50,85 @@ export function succeed(before: NodeRecord, next: NodeRecord, now: Millis): Node
   return { ...next, gpus, endpoints, pastBoots: [...before.pastBoots, before.bootId].slice(-limits.bootsRemembered) }
 }
 
-/** What a person or a proxy could see of the node is as it was. */
+/** What a person could see of the node is as it was. */
 export const sameNode = (a: NodeRecord, b: NodeRecord): boolean =>
   a.endpoints === b.endpoints &&
   a.gpus === b.gpus &&
-  a.gpuTelemetry === b.gpuTelemetry &&
   a.gpuTelemetryReason === b.gpuTelemetryReason &&
-  a.localDrain === b.localDrain &&
-  a.zone === b.zone &&
   a.agentVersion === b.agentVersion &&
-  a.simulated === b.simulated
+  a.simulated === b.simulated &&
+  sameOutside(a, b)
+
+/** What conclusions are drawn from is as it was: loads, and the use of GPUs, are no part of it. */
+export const sameToJudge = (a: NodeRecord, b: NodeRecord): boolean =>
+  sameOutside(a, b) && sameFacts(a, b) && sameEndpoints(a.endpoints, b.endpoints)
+
+const sameOutside = (a: NodeRecord, b: NodeRecord): boolean =>
+  a.gpuTelemetry === b.gpuTelemetry && a.localDrain === b.localDrain && a.zone === b.zone
+
+function sameFacts(a: NodeGpus, b: NodeGpus): boolean {
+  if (a.gpuTelemetry !== b.gpuTelemetry) return false
+  if (a.gpus === b.gpus) return true
+  if (a.gpus.size !== b.gpus.size) return false
+  for (const [uuid, { facts }] of b.gpus) if (a.gpus.get(uuid)?.facts !== facts) return false
+  return true
+}
+
+function sameEndpoints(a: Endpoints, b: Endpoints): boolean {
+  if (a === b) return true
+  if (a.size !== b.size) return false
+  for (const [id, { report, liveness }] of b) {
+    const before = a.get(id)
+    if (before === undefined || before.liveness !== liveness || !sameOffer(before.report, report)) return false
+  }
+  return true
+}
+
+const sameOffer = (a: EndpointReport, b: EndpointReport): boolean =>
+  a.address === b.address && a.protocol === b.protocol && a.capacity === b.capacity && sameTexts(a.models, b.models) && sameHealth(a, b)
+
+const sameHealth = (a: EndpointReport, b: EndpointReport): boolean =>
+  a.health === b.health && a.healthReason === b.healthReason && a.gpuBinding === b.gpuBinding && sameTexts(a.gpuUuids, b.gpuUuids)
+
+const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
+  a === b || (a.length === b.length && a.every((text, at) => text === b[at]))
 
 function foldGpus(known: NodeRecord['gpus'] | undefined, report: NodeReport, now: Millis): NodeRecord['gpus'] {
   if (known !== undefined && !report.full && report.gpus.length === 0) return known
-  const step = (gpu: GpuReport): [string, GpuRecord] => [gpu.uuid, stepGpu(known?.get(gpu.uuid), gpu, now)]
-  return new Map([...(report.full ? [] : (known ?? [])), ...report.gpus.map(step)])
+  const gpus = new Map(report.full ? undefined : known)
+  for (const gpu of report.gpus) gpus.set(gpu.uuid, stepGpu(known?.get(gpu.uuid), gpu, now))
+  return gpus
 }
 
 /** An endpoint that the report leaves out is as it was said to be last, and this report repeats it: that is how probation passes. */
 function foldEndpoints(known: NodeRecord | undefined, report: NodeReport, gpus: NodeGpus, now: Millis, warm: boolean): Endpoints {
-  const quiet = known !== undefined && !report.full && report.endpoints.length === 0
-  if (quiet && known.gpus === gpus.gpus && known.gpuTelemetry === gpus.gpuTelemetry && allSteady(known.endpoints)) return known.endpoints
-  const said = new Map<string, EndpointReport>()
-  if (!report.full) for (const [id, record] of known?.endpoints ?? []) said.set(id, record.report)
+  const calm = known !== undefined && sameFacts(known, gpus)
+  if (calm && !report.full && report.endpoints.length === 0 && allSteady(known.endpoints)) return known.endpoints
+  const result = new Map<string, EndpointRecord>()
+  const fold = (endpoint: EndpointReport): void => {
+    const before = known?.endpoints.get(endpoint.id)
+    const repeats = calm && before !== undefined && steady(before) && sameHealth(before.report, endpoint)
+    result.set(endpoint.id, { report: endpoint, liveness: repeats ? before.liveness : live(before, endpoint, gpus, now, warm) })
+  }
+  if (!report.full) for (const { report: said } of known?.endpoints.values() ?? []) fold(said)
   // Where numbers are from, only full reports say.
   for (const endpoint of report.endpoints)
-    said.set(endpoint.id, report.full ? endpoint : { ...endpoint, loadSources: said.get(endpoint.id)?.loadSources ?? {} })
-  const result = new Map<string, EndpointRecord>()
-  let same = said.size === known?.endpoints.size
-  for (const [id, endpoint] of said) {
-    const before = known?.endpoints.get(id)
-    const evidence = evidenceOf(endpoint, gpus, now)
-    const liveness = before === undefined ? firstLiveness(evidence, warm, now) : stepLiveness(before.liveness, evidence, now)
-    const unchanged = before !== undefined && before.liveness === liveness && before.report === endpoint
-    result.set(id, unchanged ? before : { report: endpoint, liveness })
-    same &&= unchanged
-  }
-  return same && known !== undefined ? known.endpoints : result
+    fold(report.full ? endpoint : { ...endpoint, loadSources: known?.endpoints.get(endpoint.id)?.report.loadSources ?? {} })
+  return result
 }
 
-/** Repeating what was said changes nothing of these. */
+function live(before: EndpointRecord | undefined, report: EndpointReport, gpus: NodeGpus, now: Millis, warm: boolean): Liveness {
+  const evidence = evidenceOf(report, gpus, now)
+  return before === undefined ? firstLiveness(evidence, warm, now) : stepLiveness(before.liveness, evidence, now)
+}
+
 function allSteady(endpoints: Endpoints): boolean {
-  for (const { report, liveness } of endpoints.values()) if (liveness.state !== 'ready' && lives(report)) return false
+  for (const endpoint of endpoints.values()) if (!steady(endpoint)) return false
   return true
 }
+
+/** Repeating what was said changes nothing of it. */
+const steady = ({ report, liveness }: EndpointRecord): boolean => liveness.state === 'ready' || !lives(report)
 
 const lives = ({ health }: Pick<EndpointReport, 'health'>): boolean =>
   health === EndpointHealth.ENDPOINT_HEALTH_READY || health === EndpointHealth.ENDPOINT_HEALTH_BUSY

@@ -18,7 +18,7 @@ function told(...said: readonly (readonly [number, GpuReport])[]): GpuRecord {
 
 /** In words that fit a table: kind, then what matters of it. */
 function verdict(record: GpuRecord, atSeconds: number): string {
-  const judged = judgeGpu(record, millis(atSeconds * 1000))
+  const judged = judgeGpu(record.facts, millis(atSeconds * 1000))
   switch (judged.kind) {
     case 'usable':
       return `usable ${judged.factor}${judged.rests ? ' rests' : ''}`
@@ -100,7 +100,15 @@ test('few errors now and then do not add up over days', () => {
 
 test('it says when time alone will change its mind', () => {
   const record = told([0, ok({ throttleReasons: 0x40n })], [25, ok({ throttleReasons: 0n })])
-  expect(nextGpuLookAt(record, millis(25_000))).toBe(30_000)
-  expect(nextGpuLookAt(record, millis(30_000))).toBe(35_000)
-  expect(nextGpuLookAt(record, millis(35_000))).toBeUndefined()
+  expect(nextGpuLookAt(record.facts, millis(25_000))).toBe(30_000)
+  expect(nextGpuLookAt(record.facts, millis(30_000))).toBe(35_000)
+  expect(nextGpuLookAt(record.facts, millis(35_000))).toBeUndefined()
+})
+
+test('load and temperature come and go, and what a verdict is made of stays the object that it was', () => {
+  const first = told([0, ok({ utilization: 0.1, temperatureCelsius: 40, eccUncorrected: 3n })])
+  const second = stepGpu(first, ok({ utilization: 0.9, temperatureCelsius: 80, eccUncorrected: 3n }), millis(500))
+  expect(second.facts).toBe(first.facts)
+  expect(second.report.utilization).toBe(0.9)
+  expect(stepGpu(first, ok({ eccUncorrected: 4n }), millis(500)).facts).not.toBe(first.facts)
 })

@@ -20,13 +20,17 @@ const SLOWED = 0.7
 const HARD_SLOWED = 0.4
 const REMAP_PENDING = 0.5
 
-export type GpuRecord = {
-  readonly report: GpuReport
+/** What a verdict is made of. It is the same object for as long as nothing of it changes, whatever the GPU's load and temperature do. */
+export type GpuFacts = Pick<GpuReport, 'state' | 'stateReason' | 'recoveryAction' | 'remapPending' | 'eccUncorrected'> & {
   readonly slow: Episode | undefined
   readonly hard: Episode | undefined
   /** Where the count of uncorrected errors stood when it was last taken as it is. */
   readonly eccFrom: { readonly count: bigint; readonly at: Millis } | undefined
+  /** Uuids of its MIG instances. */
+  readonly instances: string
 }
+
+export type GpuRecord = { readonly report: GpuReport; readonly facts: GpuFacts }
 
 export type GpuVerdict =
   /** `rests`: it is slow for so long that it should cool down. */
@@ -36,49 +40,62 @@ export type GpuVerdict =
   | { readonly kind: 'gone'; readonly asksRecovery: boolean; readonly reason: string }
 
 export function stepGpu(before: GpuRecord | undefined, report: GpuReport, now: Millis): GpuRecord {
-  const reasons = report.throttleReasons ?? 0n
-  return {
-    report,
-    slow: stepEpisode(before?.slow, (reasons & SLOW) !== 0n, limits.throttleClear, now),
-    hard: stepEpisode(before?.hard, (reasons & HARD) !== 0n, limits.throttleClear, now),
-    eccFrom: stepEcc(before?.eccFrom, report.eccUncorrected, now),
+  const was = before?.facts
+  const { state, stateReason, recoveryAction, remapPending, eccUncorrected, throttleReasons: reasons = 0n } = report
+  const facts: GpuFacts = {
+    ...{ state, stateReason, recoveryAction, remapPending, eccUncorrected },
+    slow: stepEpisode(was?.slow, (reasons & SLOW) !== 0n, limits.throttleClear, now),
+    hard: stepEpisode(was?.hard, (reasons & HARD) !== 0n, limits.throttleClear, now),
+    eccFrom: stepEcc(was?.eccFrom, eccUncorrected, now),
+    instances: report.migInstances.map(({ uuid }) => uuid).join(),
   }
+  return { report, facts: was !== undefined && sameFacts(was, facts) ? was : facts }
 }
 
-function stepEcc(from: GpuRecord['eccFrom'], count: bigint | undefined, now: Millis): GpuRecord['eccFrom'] {
+const sameFacts = (a: GpuFacts, b: GpuFacts): boolean =>
+  a.state === b.state &&
+  a.stateReason === b.stateReason &&
+  a.recoveryAction === b.recoveryAction &&
+  a.remapPending === b.remapPending &&
+  a.eccUncorrected === b.eccUncorrected &&
+  a.slow === b.slow &&
+  a.hard === b.hard &&
+  a.eccFrom === b.eccFrom &&
+  a.instances === b.instances
+
+function stepEcc(from: GpuFacts['eccFrom'], count: bigint | undefined, now: Millis): GpuFacts['eccFrom'] {
   if (count === undefined) return from
   if (from === undefined || count < from.count) return { count, at: now }
   return !grewTooMuch(from, count) && now - from.at >= limits.eccSpan ? { count, at: now } : from
 }
 
-const grewTooMuch = (from: GpuRecord['eccFrom'], count: bigint | undefined): boolean =>
+const grewTooMuch = (from: GpuFacts['eccFrom'], count: bigint | undefined): boolean =>
   from !== undefined && count !== undefined && count - from.count > BigInt(limits.eccErrorsMax)
 
-export function judgeGpu(record: GpuRecord, now: Millis): GpuVerdict {
-  const { report, eccFrom } = record
-  const { recoveryAction = '', state, stateReason } = report
+export function judgeGpu(facts: GpuFacts, now: Millis): GpuVerdict {
+  const { recoveryAction = '', state, stateReason, eccFrom, eccUncorrected } = facts
   const asksRecovery = recoveryAction !== '' && recoveryAction !== 'None'
   if (asksRecovery && recoveryAction.startsWith('Drain'))
     return { kind: 'leaving', firm: true, reason: `recovery action: ${recoveryAction}` }
   if (state === GpuState.GPU_STATE_FAILED) return { kind: 'gone', asksRecovery, reason: stateReason || 'failed' }
-  if (grewTooMuch(eccFrom, report.eccUncorrected))
+  if (grewTooMuch(eccFrom, eccUncorrected))
     return { kind: 'leaving', firm: false, reason: `more than ${limits.eccErrorsMax} uncorrected memory errors since it was last well` }
-  return judgeSpeed(record, now)
+  return judgeSpeed(facts, now)
 }
 
-function judgeSpeed({ report, slow, hard }: GpuRecord, now: Millis): GpuVerdict {
+function judgeSpeed({ remapPending, slow, hard }: GpuFacts, now: Millis): GpuVerdict {
   const usable = (factor: number, reason: string, rests = false): GpuVerdict => ({ kind: 'usable', factor, rests, reason })
   if (lasts(hard, limits.throttleClear, now)) {
     if (now - hard.since < limits.throttleDrain) return usable(HARD_SLOWED, 'slowed down by heat or power')
     return usable(HARD_SLOWED, `slowed down by heat or power for more than ${limits.throttleDrain / 1000} s`, true)
   }
-  if (report.remapPending === true) return usable(REMAP_PENDING, 'memory rows wait to be remapped at its next reset')
+  if (remapPending === true) return usable(REMAP_PENDING, 'memory rows wait to be remapped at its next reset')
   if (lasts(slow, limits.throttleClear, now)) return usable(SLOWED, 'slowed down')
   return usable(1, '')
 }
 
 /** When the verdict may change by the passing of time alone. */
-export function nextGpuLookAt({ slow, hard }: GpuRecord, now: Millis): Millis | undefined {
+export function nextGpuLookAt({ slow, hard }: GpuFacts, now: Millis): Millis | undefined {
   const ends = [slow, hard]
     .map((episode) => (episode?.pausedAt === undefined ? undefined : episode.pausedAt + limits.throttleClear))
     .concat(hard === undefined ? [] : [hard.since + limits.throttleDrain])

@@ -47,7 +47,7 @@ function boundTo({ gpuUuids, gpuBinding }: Pick<EndpointReport, 'gpuUuids' | 'gp
 
 function judge(uuid: string, node: NodeGpus, now: Millis): GpuVerdict {
   const gpu = node.gpus.get(uuid) ?? (uuid.startsWith('MIG-') ? parentOf(uuid, node) : undefined)
-  if (gpu !== undefined) return judgeGpu(gpu, now)
+  if (gpu !== undefined) return judgeGpu(gpu.facts, now)
   // Drivers that do not list MIG instances leave them out of the table: their absence says nothing.
   if (node.gpuTelemetry !== GpuTelemetry.GPU_TELEMETRY_OK || uuid.startsWith('MIG-')) return UNSEEN
   return { kind: 'gone', asksRecovery: false, reason: 'not on this node any more' }

@@ -8,7 +8,7 @@ import { type NodeEvent, type NodeReport, XidAction } from '../../proto/gen/mill
 import type { ControlState } from '../state.ts'
 import { admitReport, type ReportDrop } from './admit-report.ts'
 import { reconsider, removeEndpoint } from './conclude.ts'
-import { foldReport, sameNode, succeed } from './fold-report.ts'
+import { foldReport, sameNode, sameToJudge, succeed } from './fold-report.ts'
 import { judgeLoad } from './hear-proxies.ts'
 import type { NodeRecord } from './node-record.ts'
 import { noteOddities } from './oddities.ts'
@@ -80,7 +80,8 @@ function takeIn(
   for (const event of report.events) noteEvent(state, nodeId, event, now)
   if (report.wallClockUnixMs !== undefined) state.doubts.clock(nodeId, unixMillis(Number(report.wallClockUnixMs)), wall)
   noteOddities(state, nodeId, now)
-  let changed = known === undefined || !sameNode(known, node)
+  if (known !== undefined && !sameNode(known, node)) state.change.nodes.add(nodeId)
+  let changed = known === undefined || !sameToJudge(known, node)
   for (const other of state.silence.heard(nodeId, now))
     if (other === nodeId) changed = true
     else reconsider(state, other, now)

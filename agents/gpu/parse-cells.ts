@@ -69,8 +69,8 @@ export const performanceCell = (cell: string): string | undefined => (/^P(1[0-5]
 
 export const textCell = (cell: string, lengthMax = 128): string | undefined => (known(cell) && cell.length <= lengthMax ? cell : undefined)
 
-/** In words as the driver says them: None, Reset, Drain and Reset, … */
-export const actionCell = (cell: string): string | undefined => (/^[A-Za-z][A-Za-z0-9 ]{1,63}$/.test(cell) ? textCell(cell) : undefined)
+/** In words as the driver says them: None, Reset, Drain and Reset, and whatever later drivers add, since any but None takes a GPU out of service. */
+export const actionCell = (cell: string): string | undefined => (/^[A-Za-z][\w ()/.-]{1,63}$/.test(cell) ? textCell(cell) : undefined)
 
 export const uuidCell = (cell: string): string | undefined => (/^GPU-[0-9a-f-]{8,64}$/i.test(cell) ? cell : undefined)
 

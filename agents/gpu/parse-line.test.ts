@@ -94,12 +94,15 @@ test('a GPU that requires a reset is FAILED', () => {
   })
 })
 
-test.each(['Reset', 'Reboot', 'Drain P2P', 'Drain and Reset'])('a recovery action "%s" makes a GPU FAILED', (action) => {
-  expect(gpu(H100.replace(', None,', `, ${action},`))).toMatchObject({
-    state: GpuState.GPU_STATE_FAILED,
-    stateReason: `recovery action: ${action}`,
-  })
-})
+test.each(['Reset', 'Reboot', 'Drain P2P', 'Drain and Reset', 'Some-Later_Word (2)'])(
+  'a recovery action "%s" makes a GPU FAILED',
+  (action) => {
+    expect(gpu(H100.replace(', None,', `, ${action},`))).toMatchObject({
+      state: GpuState.GPU_STATE_FAILED,
+      stateReason: `recovery action: ${action}`,
+    })
+  },
+)
 
 test('a driver that knows no recovery action does not fail its GPUs', () => {
   expect(gpu(H100.replace(', None,', ', [N/A],'))).toMatchObject({ state: GpuState.GPU_STATE_OK, recoveryAction: undefined })

@@ -22,3 +22,12 @@ test('an instance below the news of a lost GPU is not given to the GPU before', 
   ].join('\n')
   expect(parseList(text)).toEqual([])
 })
+
+test.each([
+  ['GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000000)'],
+  ['GPU 0: NVIDIA GeForce RTX 2080 SUPER (UUID: GPU-00000000-0000-0000-0000-000000000000)\r'],
+  ['No devices were found'],
+  [''],
+])('no instance in %j', (text) => {
+  expect(parseList(`${text}\n`)).toEqual([])
+})

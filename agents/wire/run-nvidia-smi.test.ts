@@ -8,6 +8,7 @@ import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { FULL_QUERY } from '../gpu/query.ts'
 import { runNvidiaSmi } from './run-nvidia-smi.ts'
 
 const SIMULATED = fileURLToPath(new URL('../../sim/nvidia-smi/nvidia-smi', import.meta.url))
@@ -143,4 +144,13 @@ test('who computes on a GPU can be asked while the rows go on', async () => {
   const asked = await runner.computeApps()
   expect(asked.kind === 'apps' && asked.apps[0]?.gpuUuid).toBe(runner.gpus().gpus[0]?.uuid)
   expect(answers).toContain('compute-apps true')
+})
+
+test('a program that knows rows but no XML is asked on, and its rows count', async () => {
+  const row = FULL_QUERY.map(({ name }) => ({ index: '0', uuid: 'GPU-00000000', 'pci.bus_id': '00000000:01:00.0' })[name] ?? '[N/A]').join(
+    ', ',
+  )
+  const { runner, answers } = run(script('[ "$1" = -q ] && echo no such option && exit 2', `echo "${row}"`, 'exec tail -f /dev/null'))
+  await vi.waitFor(() => expect(answers).toEqual(['details false']), soon)
+  expect(runner.gpus().gpus).toMatchObject([{ uuid: 'GPU-00000000', state: GpuState.GPU_STATE_OK, eccCorrected: undefined }])
 })

@@ -44,6 +44,8 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   let states = ''
   let schedule = NEVER_ASKED
   let asking = false
+  /** The last question was: what stays unanswered is said once. */
+  let answered = true
   const mayAsk = (): boolean => rowsCome(watch, clock.now())
   const asker = smiAsker({ program, mayAsk })
 
@@ -95,9 +97,11 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
     asking = true
     const answer = await askDetails(asker)
     asking = false
+    if (closing) return
     options.onAnswer('details', answer.kind === 'details')
     if (answer.kind === 'details') step({ kind: 'details', details: answer.details, askedAt })
-    else log.debug({ reason: answer.reason }, 'gpu-details.unknown')
+    else if (answered) log.warn({ reason: answer.reason }, 'gpu-details.unknown')
+    answered = answer.kind === 'details'
   }
 
   const turn = (): void => {

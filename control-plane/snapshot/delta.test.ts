@@ -3,6 +3,7 @@ import { limits } from '../../core/limits.ts'
 import { ConnectResponse, Endpoint, type EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { makeDeltas } from './delta.ts'
 import { LoadBatch } from './load-batch.ts'
+import { loadRow } from './load-row.ts'
 import { makeResource } from './resource.ts'
 import { Snapshot } from './snapshot.ts'
 
@@ -15,17 +16,26 @@ const read = (bytes: Uint8Array): EndpointsDelta | undefined => ConnectResponse.
 
 test('bytes laid end to end read as the message that they stand for', () => {
   const upserts = [makeResource(ep('n/a'), {}), makeResource(ep('n/b', { weight: 2.5 }), {})]
-  const loads = [{ endpointId: 'n/a', load: { queueDepth: 3 }, ageMs: 12 }]
-  const [delta, ...more] = makeDeltas({ upserts, removed: ['n/gone'], loads: new LoadBatch(loads).all() }, 'v1', () => '7')
+  const loads = [
+    { endpointId: 'n/a', load: { queueDepth: 3 }, ageMs: 12 },
+    { endpointId: `n/${'b'.repeat(200)}`, load: { kvCacheUse: 0.5 }, ageMs: 0 },
+    { endpointId: 'n/c', load: {}, ageMs: 70_000 },
+  ]
+  const [delta, ...more] = makeDeltas(
+    { upserts, removed: ['n/gone'], loads: new LoadBatch(loads.map((one) => loadRow(one.endpointId, one.load, one.ageMs))).all() },
+    'v1',
+    () => '7',
+  )
   expect(more).toEqual([])
   expect(delta?.ids).toEqual(['n/a', 'n/b', 'n/gone'])
-  expect(read(delta?.bytes ?? new Uint8Array())).toEqual({
+  const { loads: told = [], ...rest } = read(delta?.bytes ?? new Uint8Array()) ?? {}
+  expect(rest).toEqual({
     nonce: '7',
     upserts: upserts.map(({ version, endpoint }) => ({ version, endpoint })),
     removed: ['n/gone'],
-    loads,
     snapshotVersion: 'v1',
   })
+  expect(told.toSorted((a, b) => a.ageMs - b.ageMs)).toEqual(loads.toSorted((a, b) => a.ageMs - b.ageMs))
 })
 
 test('a large fleet comes in several messages, each with its nonce, and nothing is lost or doubled', () => {
@@ -44,7 +54,7 @@ test('a large fleet comes in several messages, each with its nonce, and nothing 
 
 test('the loads of a large fleet come behind it, so many in a message that a proxy reads one in a short turn', () => {
   const upserts = Array.from({ length: 3 }, (_, at) => makeResource(ep(`n/${at}`), {}))
-  const loads = Array.from({ length: 2 * limits.loadsPerMessageMax + 1 }, (_, at) => ({ endpointId: `n/${at}`, load: {}, ageMs: at }))
+  const loads = Array.from({ length: 2 * limits.loadsPerMessageMax + 1 }, (_, at) => loadRow(`n/${at}`, {}, at))
   let nonce = 0
   const deltas = makeDeltas({ upserts, removed: [], loads: new LoadBatch(loads).all() }, 'v', () => String(++nonce))
   const messages = deltas.map(({ bytes }) => read(bytes))

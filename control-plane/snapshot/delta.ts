@@ -2,10 +2,12 @@
 import { limits } from '../../core/limits.ts'
 import { EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { joined } from './load-batch.ts'
+import { writeVarint } from './load-row.ts'
 import type { Resource } from './resource.ts'
 
 /** `endpoints` of ConnectResponse: field 1, length-delimited. */
 const ENDPOINTS_TAG = 0x0a
+const TAG_BYTES_MAX = 11
 
 export type Delta = {
   readonly nonce: string /** What the answer to the nonce stands for. */
@@ -53,13 +55,12 @@ const head = (nonce: string, removed: readonly string[], snapshotVersion: string
   EndpointsDelta.encode({ nonce, upserts: [], removed: [...removed], loads: [], snapshotVersion }).finish()
 
 function wrap(parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0)
-  return joined([Uint8Array.of(ENDPOINTS_TAG, ...varint(length)), ...parts])
-}
-
-function varint(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest & 0x7f) | 0x80)
-  return [...bytes, rest]
+  const tag = new Uint8Array(TAG_BYTES_MAX)
+  tag[0] = ENDPOINTS_TAG
+  const end = writeVarint(
+    tag,
+    1,
+    parts.reduce((sum, part) => sum + part.length, 0),
+  )
+  return joined([tag.subarray(0, end), ...parts])
 }

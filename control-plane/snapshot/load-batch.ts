@@ -1,20 +1,20 @@
 /** The loads of one round, encoded once however many proxies hear of them: a proxy's message is made of the pieces of its buckets. */
 import { limits } from '../../core/limits.ts'
-import { EndpointsDelta, type LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { encodeRows, type LoadRow } from './load-row.ts'
 import { BUCKETS, bucketOf } from './load-share.ts'
 
 type Piece = { readonly rows: number; readonly bytes: Uint8Array }
 
 export class LoadBatch {
   readonly size: number
-  readonly #buckets: readonly (readonly LoadUpdate[])[]
+  readonly #buckets: readonly (readonly LoadRow[])[]
   readonly #pieces: (readonly Piece[] | undefined)[] = []
   #all: readonly Uint8Array[] | undefined
 
-  constructor(updates: readonly LoadUpdate[]) {
-    this.size = updates.length
-    const buckets: LoadUpdate[][] = Array.from({ length: BUCKETS }, () => [])
-    for (const update of updates) buckets[bucketOf(update.endpointId)]?.push(update)
+  constructor(rows: readonly LoadRow[]) {
+    this.size = rows.length
+    const buckets: LoadRow[][] = Array.from({ length: BUCKETS }, () => [])
+    for (const row of rows) buckets[bucketOf(row.endpointId)]?.push(row)
     this.#buckets = buckets
   }
 
@@ -34,9 +34,8 @@ export class LoadBatch {
     const rows = this.#buckets[bucket] ?? []
     const pieces: Piece[] = []
     for (let at = 0; at < rows.length; at += limits.loadsPerMessageMax) {
-      const loads = rows.slice(at, at + limits.loadsPerMessageMax)
-      const bytes = EndpointsDelta.encode({ nonce: '', upserts: [], removed: [], loads, snapshotVersion: '' }).finish()
-      pieces.push({ rows: loads.length, bytes })
+      const some = rows.slice(at, at + limits.loadsPerMessageMax)
+      pieces.push({ rows: some.length, bytes: encodeRows(some) })
     }
     this.#pieces[bucket] = pieces
     return pieces

@@ -4,11 +4,18 @@
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
-import type { LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type LoadRow, loadRow } from './load-row.ts'
 
 /** The newest load of one endpoint, and what proxies were told last: undefined when it was never. */
-type Line = { load: EndpointLoad; sampledAt: Millis; sent: EndpointLoad | undefined; sentAt: Millis }
+type Line = {
+  load: EndpointLoad
+  sampledAt: Millis
+  /** Of `load`, once it was described. */
+  row: LoadRow | undefined
+  sent: EndpointLoad | undefined
+  sentAt: Millis
+}
 
 /** About 6 % of the value, never below one request. */
 const countStep = (value: number): number => Math.max(1, 2 ** (Math.floor(Math.log2(Math.max(value, 1))) - 4))
@@ -58,12 +65,13 @@ export class LoadLane {
     }
     const line = this.#lines.get(id)
     if (line === undefined) {
-      this.#lines.set(id, { load, sampledAt: now, sent: undefined, sentAt: now })
+      this.#lines.set(id, { load, sampledAt: now, row: undefined, sent: undefined, sentAt: now })
       this.#due.add(id)
       return
     }
     // A heartbeat repeats the very object: only its age is new.
     const repeated = line.load === load
+    if (!repeated) line.row = undefined
     line.load = load
     line.sampledAt = now
     if (now - line.sentAt >= limits.loadRefreshPeriod || (!repeated && (line.sent === undefined || pastDeadband(line.sent, load))))
@@ -80,30 +88,30 @@ export class LoadLane {
   }
 
   /** What to tell every proxy now; nothing until the period has passed. */
-  takeDue(now: Millis): readonly LoadUpdate[] {
+  takeDue(now: Millis): readonly LoadRow[] {
     if (this.#due.size === 0) return []
     if (this.#flushedAt !== undefined && now - this.#flushedAt < limits.loadPushPeriod) return []
     this.#flushedAt = now
     const due = this.#due
     this.#due = new Set()
-    const updates = this.describe(due, now)
-    for (const { endpointId, load } of updates) {
+    const rows = this.describe(due, now)
+    for (const { endpointId, load } of rows) {
       const line = this.#lines.get(endpointId)
       if (line === undefined) continue
       line.sent = load
       line.sentAt = now
     }
-    return updates
+    return rows
   }
 
-  describe(ids: Iterable<string>, now: Millis): readonly LoadUpdate[] {
-    const updates: LoadUpdate[] = []
+  describe(ids: Iterable<string>, now: Millis): readonly LoadRow[] {
+    const rows: LoadRow[] = []
     for (const endpointId of ids) {
       const line = this.#lines.get(endpointId)
       if (line === undefined) continue
-      const ageMs = Math.max(0, Math.round(millis(now - line.sampledAt)))
-      updates.push({ endpointId, load: quantise(line.load), ageMs })
+      line.row ??= loadRow(endpointId, quantise(line.load), 0)
+      rows.push({ ...line.row, ageMs: Math.max(0, Math.round(millis(now - line.sampledAt))) })
     }
-    return updates
+    return rows
   }
 }

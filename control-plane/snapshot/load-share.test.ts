@@ -3,6 +3,7 @@ import { limits } from '../../core/limits.ts'
 import { ConnectResponse } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { loadMessages } from './delta.ts'
 import { LoadBatch } from './load-batch.ts'
+import { loadRow } from './load-row.ts'
 import { BUCKETS, bucketOf, bucketsEach, LoadShares } from './load-share.ts'
 
 test.each<[endpoints: number, proxies: number, what: string, each: number]>([
@@ -60,7 +61,7 @@ test('ids lie evenly in their buckets', () => {
 })
 
 test('all shares of a round of proxies together are all loads, each once', () => {
-  const updates = Array.from({ length: 3_000 }, (_, at) => ({ endpointId: `n${at}/t`, load: { queueDepth: at }, ageMs: 1 }))
+  const updates = Array.from({ length: 3_000 }, (_, at) => loadRow(`n${at}/t`, { queueDepth: at }, 1))
   const batch = new LoadBatch(updates)
   const shares = new LoadShares()
   const told = Array.from({ length: 16 }, (_, stream) => loadMessages(batch.of(shares.of(stream, 4)), 'v'))

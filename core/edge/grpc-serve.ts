@@ -28,7 +28,8 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 const OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': limits.helloBytesMax,
   'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 5_000,
+  // Whoever is late on a busy machine is not gone: to cut it means to greet it again.
+  'grpc.keepalive_timeout_ms': 20_000,
 }
 
 export function requireLoopback(listen: string, what: string): void {

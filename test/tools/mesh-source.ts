@@ -2,6 +2,7 @@
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import { type Delta, loadMessages, makeDeltas } from '../../control-plane/snapshot/delta.ts'
 import { LoadBatch } from '../../control-plane/snapshot/load-batch.ts'
+import { loadRow } from '../../control-plane/snapshot/load-row.ts'
 import { makeResource } from '../../control-plane/snapshot/resource.ts'
 import {
   type ConnectRequest,
@@ -86,7 +87,11 @@ export async function startMeshSource(listen = '127.0.0.1:0'): Promise<MeshSourc
       await Promise.all(taken)
     },
     pushLoads(loads) {
-      for (const bytes of loadMessages(new LoadBatch(loads).all(), `test-${nonce}`)) write(bytes)
+      for (const bytes of loadMessages(
+        new LoadBatch(loads.map(({ endpointId, load, ageMs }) => loadRow(endpointId, load ?? {}, ageMs))).all(),
+        `test-${nonce}`,
+      ))
+        write(bytes)
     },
     stop: () => server.forceShutdown(),
   }

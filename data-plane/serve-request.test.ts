@@ -52,6 +52,15 @@ test.each([
   play.expectClean()
 })
 
+test('what any server can answer is asked of one that serves, whatever models it names', () => {
+  const play = stage(['a', 'b'], { models: { a: ['echo'], b: ['add'] }, protocols: { a: 'HTTP' } })
+  play.send('/inference.GRPCInferenceService/ServerMetadata', message(''))
+  expect(play.served()).toEqual(['b'])
+  answer(play.asked('b'), message('x'))
+  play.move()
+  play.expectClean()
+})
+
 test('a routed request goes to who speaks another gRPC service, and never to HTTP', () => {
   const play = stage(['a', 'b'], { protocols: { a: 'GRPC', b: 'HTTP' } })
   for (let count = 0; count < 3; count++) play.send('/any.Service/Call')

@@ -402,8 +402,11 @@ function modelOf(exchange: Exchange): string {
   return exchange.scanner?.model ?? '*'
 }
 
-const candidatesOf = (exchange: Exchange, routing: RoutingTable): Candidates | undefined =>
-  exchange.method.kind === 'route' ? routing.routedTo(exchange.method.model) : routing.candidatesFor(modelOf(exchange))
+function candidatesOf({ method, scanner }: Exchange, routing: RoutingTable): Candidates | undefined {
+  if (method.kind === 'route') return routing.routedTo(method.model)
+  const model = scanner?.model
+  return model === undefined ? routing.someCandidates : routing.candidatesFor(model)
+}
 
 const PROTOCOL_WORDS = { KSERVE_GRPC: "KServe's gRPC", GRPC: "another gRPC service than KServe's", HTTP: 'HTTP' } as const satisfies Record<
   Protocol,

@@ -56,6 +56,17 @@ export class ModelGroups {
     return named.size === 0 ? undefined : named
   }
 
+  /** The endpoints of some model, for what any endpoint can answer: of one that serves, when there is one. */
+  get someCandidates(): Candidates | undefined {
+    let found = this.#any.size === 0 ? undefined : this.#any
+    if (found !== undefined && serving(found)) return found
+    for (const candidates of this.#byModel.values()) {
+      if (serving(candidates)) return candidates
+      if (found === undefined && candidates.size > 0) found = candidates
+    }
+    return found
+  }
+
   /** Models with a row or with an endpoint of their own. */
   get modelNames(): readonly string[] {
     return [...this.#byModel.keys()]

@@ -52,6 +52,11 @@ export class RoutingTable {
     return this.#kserve.candidatesFor(model)
   }
 
+  /** Endpoints to ask what any that speaks KServe can answer. */
+  get someCandidates(): Candidates | undefined {
+    return this.#kserve.someCandidates
+  }
+
   /** The endpoints that a prefix route to the model leads to. */
   routedTo(model: string): Candidates | undefined {
     return this.#routed?.candidatesFor(model)

@@ -160,6 +160,17 @@ test('what an endpoint speaks decides which requests reach it', () => {
   expect([spoken.serves('y'), spoken.servesRoutedTo('y')]).toEqual([false, true])
 })
 
+test.each<[string, Partial<Endpoint>[], string | undefined]>([
+  ['one that names its models', [{ models: ['x'] }], 'e0'],
+  ['one that serves, not one that failed', [{ models: ['x'], state: 'FAILED' }, { models: ['y'] }], 'e1'],
+  ['one that failed, when there is no other', [{ models: ['x'], state: 'FAILED' }], 'e0'],
+  ['one of every model first', [{ models: ['x'] }, { models: ['*'] }], 'e1'],
+  ['nobody who speaks no KServe', [{ models: ['x'], protocol: 'GRPC' }], undefined],
+])('what any endpoint can answer is asked of %s', (_, endpoints, asked) => {
+  const some = table(endpoints.map((more, at) => endpoint(`e${at}`, more))).someCandidates
+  expect(some?.slots[0]?.id).toBe(asked)
+})
+
 test('a model that nobody serves by KServe says by what it is served', () => {
   const others = table([endpoint('a', { models: ['x'], protocol: 'GRPC' }), endpoint('b', { models: ['x', 'y'], protocol: 'HTTP' })])
   expect(['x', 'y', 'z'].map((model) => others.servedOtherwise(model))).toEqual(['GRPC', 'HTTP', undefined])

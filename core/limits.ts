@@ -316,6 +316,8 @@ export const limits = {
   loadHearersMin: 20,
   /** A load that does not change is sent again after this, so that its age stays true. */
   loadRefreshPeriod: seconds(1),
+  /** Requests that one endpoint may claim to take at once. */
+  capacityMax: 1_000_000,
   // Health
   /** Outcomes that proxies report are judged over so long at least, and twice that at most. */
   outcomeWindow: seconds(3),

@@ -18,7 +18,7 @@ export const names = z
 
 export const serverName = z.string().refine(isNodeId, 'wants letters, digits, _ and -, at most 63, for example triton')
 export const metricsUrl = z.string().regex(/^http:\/\/[^/\s]+\//, 'wants a URL, for example http://127.0.0.1:8002/metrics')
-export const capacity = wholeNumber(1, 1_000_000)
+export const capacity = wholeNumber(1, limits.capacityMax)
 
 const spanMs = z.int().min(1).max(3_600_000)
 const scalar = z.union([z.boolean(), z.number(), z.string()])

@@ -87,6 +87,7 @@ test.each([
   ['few errors', [0n, 2n], 'usable 1'],
   ['more than few', [0n, 3n], 'leaving'],
   ['it stays so', [5n, 9n, 9n, 9n], 'leaving'],
+  ['it stays so while they cannot be read', [5n, 9n, undefined], 'leaving'],
   ['counters that began anew: the GPU was reset', [5n, 9n, 0n], 'usable 1'],
 ] as const)('uncorrected errors, %s: %s', (_name, counts, expected) => {
   expect(verdict(told(...counts.map((eccUncorrected, at) => [at, ok({ eccUncorrected })] as const)), 9)).toBe(expected)

@@ -43,7 +43,9 @@ export function stepGpu(before: GpuRecord | undefined, report: GpuReport, now: M
   const was = before?.facts
   const { state, stateReason, recoveryAction, remapPending, eccUncorrected, throttleReasons: reasons = 0n } = report
   const facts: GpuFacts = {
-    ...{ state, stateReason, recoveryAction, remapPending, eccUncorrected },
+    ...{ state, stateReason, recoveryAction, remapPending },
+    // A count that cannot be read for a while is still what it was.
+    eccUncorrected: eccUncorrected ?? was?.eccUncorrected,
     slow: stepEpisode(was?.slow, (reasons & SLOW) !== 0n, limits.throttleClear, now),
     hard: stepEpisode(was?.hard, (reasons & HARD) !== 0n, limits.throttleClear, now),
     eccFrom: stepEcc(was?.eccFrom, eccUncorrected, now),
@@ -76,7 +78,7 @@ export function judgeGpu(facts: GpuFacts, now: Millis): GpuVerdict {
   const { recoveryAction = '', state, stateReason, eccFrom, eccUncorrected } = facts
   const asksRecovery = recoveryAction !== '' && recoveryAction !== 'None'
   if (asksRecovery && recoveryAction.startsWith('Drain'))
-    return { kind: 'leaving', firm: true, reason: `recovery action: ${recoveryAction}` }
+    return { kind: 'leaving', firm: true, reason: stateReason || `recovery action: ${recoveryAction}` }
   if (state === GpuState.GPU_STATE_FAILED) return { kind: 'gone', asksRecovery, reason: stateReason || 'failed' }
   if (grewTooMuch(eccFrom, eccUncorrected))
     return { kind: 'leaving', firm: false, reason: `more than ${limits.eccErrorsMax} uncorrected memory errors since it was last well` }

@@ -47,7 +47,7 @@ test('the speed is that of the GPUs that are left', () => {
 })
 
 test('a GPU that asks to be drained takes its whole endpoint along; one that is hot only when it is the last', () => {
-  const drains = gpu('GPU-b', 'failed', { recoveryAction: 'Drain and Reset' })
+  const drains = gpu('GPU-b', 'failed', { recoveryAction: 'Drain and Reset', stateReason: '' })
   expect(share(['GPU-a', 'GPU-b'], [A, drains]).leaving).toEqual({ firm: true, reason: 'GPU-b: recovery action: Drain and Reset' })
   const hot = (uuid: string) => gpu(uuid, 'ok', { throttleReasons: 0x40n })
   expect(share(['GPU-a', 'GPU-b'], [A, hot('GPU-b')], OK, limits.throttleDrain).leaving).toBeUndefined()

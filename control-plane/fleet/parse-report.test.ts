@@ -59,6 +59,22 @@ test('of the words on where numbers are from, those of known numbers are kept, a
   })
 })
 
+test('a GPU or a server that cannot be is unknown in what it says', () => {
+  const gpus = [
+    gpu('GPU-a', 'ok', {
+      utilization: 7,
+      memoryUtilization: Number.NaN,
+      temperatureCelsius: 9_000,
+      powerDrawWatts: -1,
+      powerLimitWatts: 700,
+    }),
+  ]
+  const result = parseReport(bytes({ gpus, endpoints: [endpoint('a', { capacity: 4_000_000_000 })] }), 'a')
+  expect(isMalformed(result) ? result : [result.gpus[0]?.powerLimitWatts, result.endpoints[0]?.capacity]).toEqual([700, undefined])
+  for (const field of ['utilization', 'memoryUtilization', 'temperatureCelsius', 'powerDrawWatts'] as const)
+    expect(isMalformed(result) ? result : result.gpus[0]?.[field], field).toBeUndefined()
+})
+
 test('events are bounded: the newest come in, with texts of bounded length', () => {
   const events = many(limits.eventsPerReportMax + 2).map((at) => ({
     ...{ ageMs: 5n, kind: `k${at}`, detail: 'x'.repeat(999), gpuUuid: 'GPU-a', xid: 79 },

@@ -20,6 +20,7 @@ const ADDRESS = /^(unix:\/?[^\s]+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[A-Za-z0-9_.-]+:\d{
 /** Of a later agent: proxies would refuse all news for the sake of one endpoint. */
 const PROTOCOLS: ReadonlySet<number> = new Set(Object.values(Protocol).filter((number) => number !== Protocol.UNRECOGNIZED))
 const INTERVAL_MIN_MS = 20
+const WATTS_MAX = 100_000
 
 /** `node` is the last token of the subject: NATS permissions hold an agent to its own. */
 export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malformed {
@@ -79,6 +80,8 @@ const tidyEndpoint = (endpoint: EndpointReport): EndpointReport => ({
   ...endpoint,
   healthReason: short(endpoint.healthReason),
   serverKind: short(endpoint.serverKind),
+  // Whoever claims more would draw all requests to itself.
+  capacity: within(endpoint.capacity, 1, limits.capacityMax),
   loadSources: tidySources(endpoint.loadSources),
   load: endpoint.load === undefined ? undefined : tidyLoad(endpoint.load),
 })
@@ -94,6 +97,11 @@ function tidySources(sources: Readonly<Record<string, string>>): Record<string, 
 
 const tidyGpu = (gpu: GpuReport): GpuReport => ({
   ...gpu,
+  utilization: within(gpu.utilization, 0, 1),
+  memoryUtilization: within(gpu.memoryUtilization, 0, 1),
+  temperatureCelsius: within(gpu.temperatureCelsius, -100, 300),
+  powerDrawWatts: within(gpu.powerDrawWatts, 0, WATTS_MAX),
+  powerLimitWatts: within(gpu.powerLimitWatts, 0, WATTS_MAX),
   name: short(gpu.name),
   pciBusId: short(gpu.pciBusId),
   driverVersion: short(gpu.driverVersion),
@@ -110,13 +118,15 @@ const tidyEvent = (event: NodeEvent): NodeEvent => ({
   gpuUuid: short(event.gpuUuid),
 })
 
-const count = (value: number | undefined): number | undefined =>
-  value !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined
+const within = (value: number | undefined, least: number, most: number): number | undefined =>
+  value !== undefined && value >= least && value <= most ? value : undefined
+
+const count = (value: number | undefined): number | undefined => within(value, 0, Number.MAX_VALUE)
 
 const tidyLoad = (load: EndpointLoad): EndpointLoad => ({
   queueDepth: count(load.queueDepth),
   running: count(load.running),
-  kvCacheUse: load.kvCacheUse !== undefined && load.kvCacheUse <= 1 ? count(load.kvCacheUse) : undefined,
+  kvCacheUse: within(load.kvCacheUse, 0, 1),
   tokensPerS: count(load.tokensPerS),
   requestsPerS: count(load.requestsPerS),
 })

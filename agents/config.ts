@@ -23,6 +23,7 @@ const settings = {
       "where the kernel tells of GPU faults: a file, FIFO or device (default: auto, off with --simulated, as its GPUs are not this host's)",
     schema: z.string().min(1),
   },
+  stateDir: { value: 'folder', about: 'keeps which GPU faults are over, for the next start of the agent', schema: z.string().min(1) },
   serverGrpc: { value: 'host:port', about: 'gRPC of the inference server on this host', schema: hostPort },
   serverHttp: { value: 'host:port', about: 'its HTTP, asked for readiness (default: port 8000 there)', schema: hostPort },
   serverMetrics: { value: 'url', about: 'its metrics page (default: port 8002 there, /metrics)', schema: metricsUrl },

@@ -18,6 +18,7 @@ import { readConfig } from './config.ts'
 import { bindGpus } from './discovery/gpu-wish.ts'
 import { SampleLoop } from './sample-loop.ts'
 import { bindServers } from './wire/bind-servers.ts'
+import { faultMemory } from './wire/fault-memory.ts'
 import { followServers } from './wire/follow-servers.ts'
 import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
 import { openServer } from './wire/open-server.ts'
@@ -95,7 +96,14 @@ export async function main(argv: readonly string[]): Promise<void> {
     onAnswer: (question, answered) => smiAnswers.inc({ question, answered: answered ? 'yes' : 'no' }),
   })
   life.onStop('nvidia-smi', () => smi.close())
-  const faults = watchFaults({ gpus: smi.gpus, clock: systemClock, log, onChange: lookSoon, onXid: (action) => xids.inc({ action }) })
+  const faults = watchFaults({
+    gpus: smi.gpus,
+    clock: systemClock,
+    log,
+    onChange: lookSoon,
+    onXid: (action) => xids.inc({ action }),
+    memory: config.stateDir === undefined ? undefined : faultMemory(config.stateDir, log),
+  })
   const kernelLog = followKernelLog({
     sources: sourcesOf(config.kernelLog),
     log,

@@ -11,7 +11,13 @@ const newsOf = (text: string): KernelNews => {
   if (news === undefined) throw new Error(`no news in ${text}`)
   return news
 }
-const line = (text: string, at = 0, old = false): FaultEvent => ({ kind: 'kernel', news: newsOf(text), at: millis(at), old })
+const line = (text: string, at = 0, old = false): FaultEvent => ({
+  kind: 'kernel',
+  news: newsOf(text),
+  at: millis(at),
+  writtenAt: millis(at),
+  old,
+})
 const xid = (number: number, more = '', index = 1): FaultEvent =>
   line(`NVRM: Xid (PCI:0000:0${index}:00): ${number}, pid=1, name=x, ${more}`)
 const boot = line('Linux version 6.8.0')
@@ -117,4 +123,27 @@ test('however much a log says, what is kept has a bound', () => {
   const faults = play(...many)
   expect([faults.faults.size, faults.notes.length, faults.noted]).toEqual([limits.gpusPerNodeMax, limits.xidNotesMax, 1_000])
   expect(withFaults(gpus('ok', 'ok'), faults)).toHaveLength(limits.gpusPerNodeMax)
+})
+
+test('what was over stays over for an agent that reads the log again, and what came after it does not', () => {
+  const text = 'NVRM: Xid (PCI:0000:01:00): 119, a'
+  const { over } = play(line(text, 100), line(text, 300), { kind: 'cleared', pciBusId: place(1) })
+  expect([...over]).toEqual([[place(1), 300]])
+  const again = (...events: FaultEvent[]): Faults => events.reduce(stepFaults, { ...NO_FAULTS, over })
+  expect(again(line(text, 100, true), line(text, 300, true)).faults.size).toBe(0)
+  expect(again(line(text, 301, true)).faults.size).toBe(1)
+  expect(again(line(text, 200)).faults.size).toBe(1)
+  expect(again(line('NVRM: Xid (PCI:0000:02:00): 119, a', 100, true)).faults.size).toBe(1)
+  expect(again(boot).over.size).toBe(0)
+})
+
+test('a fault of a log without times is not known to be over by the next agent', () => {
+  const untimed: FaultEvent = {
+    kind: 'kernel',
+    news: newsOf('NVRM: Xid (PCI:0000:01:00): 119, a'),
+    at: millis(0),
+    writtenAt: undefined,
+    old: false,
+  }
+  expect(play(untimed, { kind: 'cleared', pciBusId: place(1) }).over.size).toBe(0)
 })

@@ -16,6 +16,8 @@ export type GpuFault = {
   readonly reason: string
   /** nvidia-smi has called the GPU failed since. */
   readonly seenBySmi: boolean
+  /** When the kernel last told of it, since the host booted; undefined when its log has no times. */
+  readonly writtenAt: Millis | undefined
 }
 
 /** What the log told of a GPU, for whoever reads reports. */
@@ -34,21 +36,30 @@ export type Faults = {
   /** The newest, oldest first. */
   readonly notes: readonly XidNote[]
   readonly noted: number
+  /** By place on the bus: what the kernel wrote until then is over. An agent that starts anew reads it again. */
+  readonly over: ReadonlyMap<string, Millis>
 }
 
-export const NO_FAULTS: Faults = { faults: new Map(), notes: [], noted: 0 }
+export const NO_FAULTS: Faults = { faults: new Map(), notes: [], noted: 0, over: new Map() }
 
 export type FaultEvent =
-  /** `at`: when it was written, by the agent's clock. `old`: it was in the log when the agent began to read. */
-  | { readonly kind: 'kernel'; readonly news: KernelNews; readonly at: Millis; readonly old: boolean }
+  | ({ readonly kind: 'kernel'; readonly news: KernelNews } & Dated)
   /** What nvidia-smi says of the GPUs, before faults are laid over it. */
   | { readonly kind: 'smi'; readonly gpus: readonly GpuReport[] }
   | { readonly kind: 'cleared'; readonly pciBusId: string }
 
+type Dated = {
+  /** When it was written: by the agent's clock, and since the host booted. */
+  readonly at: Millis
+  readonly writtenAt: Millis | undefined
+  /** It was in the log when the agent began to read. */
+  readonly old: boolean
+}
+
 export function stepFaults(before: Faults, event: FaultEvent): Faults {
   switch (event.kind) {
     case 'kernel':
-      return event.news.kind === 'boot' ? { ...before, faults: NO_FAULTS.faults } : onNews(before, event.news, event.at, event.old)
+      return event.news.kind === 'boot' ? { ...before, faults: NO_FAULTS.faults, over: NO_FAULTS.over } : onNews(before, event.news, event)
     case 'smi':
       return before.faults.size === 0 ? before : onSmi(before, event.gpus)
     case 'cleared':
@@ -86,22 +97,24 @@ export const xidEvents = (notes: readonly XidNote[], after: number, gpus: readon
     })
 
 /** What an application did long ago is no news; what a GPU still suffers from is. */
-function onNews(before: Faults, news: GpuNews, at: Millis, old: boolean): Faults {
+function onNews(before: Faults, news: GpuNews, { at, writtenAt, old }: Dated): Faults {
+  const over = before.over.get(news.pciBusId)
+  if (old && over !== undefined && writtenAt !== undefined && writtenAt <= over) return before
   const reason = `${news.xid === undefined ? '' : `Xid ${news.xid}: `}${news.words}; ${cureOf(news.action)}`
   const note: XidNote = { number: before.noted + 1, at, pciBusId: news.pciBusId, xid: news.xid, action: news.action, reason }
   const told = disables(news.action) || !old
   const noted = told ? { ...before, noted: note.number, notes: [...before.notes, note].slice(-limits.xidNotesMax) } : before
   if (news.lifted) return without(noted, news.pciBusId)
-  return disables(news.action) ? withFault(noted, news, reason) : noted
+  return disables(news.action) ? withFault(noted, news.pciBusId, { action: news.action, reason, seenBySmi: false, writtenAt }) : noted
 }
 
 /** The first of equal faults is the cause and the others its consequences; a graver one asks for more. */
-function withFault(before: Faults, { pciBusId, action }: GpuNews, reason: string): Faults {
+function withFault(before: Faults, pciBusId: string, fault: GpuFault): Faults {
   const known = before.faults.get(pciBusId)
   if (known === undefined && before.faults.size >= limits.gpusPerNodeMax) return before
-  if (known !== undefined && (known.action === action || known.action === XidAction.XID_ACTION_REBOOT_NODE))
-    return known.seenBySmi ? { ...before, faults: new Map(before.faults).set(pciBusId, { ...known, seenBySmi: false }) } : before
-  return { ...before, faults: new Map(before.faults).set(pciBusId, { action, reason, seenBySmi: false }) }
+  const graver = known === undefined || (known.action !== fault.action && known.action !== XidAction.XID_ACTION_REBOOT_NODE)
+  const now = graver ? fault : { ...fault, action: known.action, reason: known.reason }
+  return { ...before, faults: new Map(before.faults).set(pciBusId, now) }
 }
 
 function onSmi(before: Faults, gpus: readonly GpuReport[]): Faults {
@@ -117,8 +130,9 @@ function onSmi(before: Faults, gpus: readonly GpuReport[]): Faults {
 }
 
 function without(before: Faults, pciBusId: string): Faults {
-  if (!before.faults.has(pciBusId)) return before
+  const fault = before.faults.get(pciBusId)
+  if (fault === undefined) return before
   const faults = new Map(before.faults)
   faults.delete(pciBusId)
-  return { ...before, faults }
+  return { ...before, faults, over: fault.writtenAt === undefined ? before.over : new Map(before.over).set(pciBusId, fault.writtenAt) }
 }

@@ -1,13 +1,17 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pino } from 'pino'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { GpuReport, GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { watchFaults } from './watch-faults.ts'
+import { faultMemory } from './fault-memory.ts'
+import { type FaultMemory, watchFaults } from './watch-faults.ts'
 
 const PLACE = '00000000:01:00.0'
 
-function watch() {
+function watch(memory?: FaultMemory) {
   const said: string[] = []
   const xids: string[] = []
   const changes: string[] = []
@@ -22,6 +26,7 @@ function watch() {
     log: pino({ level: 'info' }, { write: (line: string) => void said.push((JSON.parse(line) as { msg: string }).msg) }),
     onChange: () => changes.push(state()),
     onXid: (action) => xids.push(action),
+    memory,
   })
   const state = (): string =>
     faults
@@ -65,4 +70,26 @@ test('an application that fails without end fills no log', () => {
   later(60_000)
   read(xid(13))
   expect(said).toHaveLength(limits.xidLogLinesPerMinute + 1)
+})
+
+test('a fault that is over does not come back with the next agent of this boot, and does with one of another boot', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-faults-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const silent = pino({ level: 'silent' })
+  const agent = (boot: string) => watch(faultMemory(join(folder, 'state'), silent, boot)).faults
+  const fault = { text: xid(119), at: millis(5_000) }
+  const first = agent('boot-1')
+  first.read(fault, false)
+  first.clear('GPU-1')
+  const held = (boot: string): number => {
+    const next = agent(boot)
+    next.read(fault, true)
+    return next.count()
+  }
+  expect([held('boot-1'), held('boot-2')]).toEqual([0, 1])
+  const [file = ''] = readdirSync(join(folder, 'state'))
+  for (const text of ['', '{', '{"bootId":"boot-1","over":{"a":"b"}}', '[]']) {
+    writeFileSync(join(folder, 'state', file), text)
+    expect(held('boot-1')).toBe(1)
+  }
 })

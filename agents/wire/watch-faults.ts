@@ -5,7 +5,7 @@ import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { type XidAction, xidActionToJSON } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { faultyPlace, NO_FAULTS, stepFaults, withFaults, type XidNote } from '../gpu/faults.ts'
+import { type FaultEvent, type Faults, faultyPlace, NO_FAULTS, stepFaults, withFaults, type XidNote } from '../gpu/faults.ts'
 import type { KernelText } from '../gpu/kernel-text.ts'
 import { type GpuNews, readKernelMessage, type Unfinished } from '../gpu/parse-kernel-line.ts'
 import type { Ports } from '../sample-loop.ts'
@@ -28,24 +28,37 @@ export type FaultWatchOptions = {
   readonly log: Logger
   readonly onChange: () => void
   readonly onXid: (action: string) => void
+  /** What outlives the agent; without it a fault that is over comes back when the agent starts anew. */
+  readonly memory: FaultMemory | undefined
+}
+
+export type FaultMemory = {
+  load(): Faults['over']
+  save(over: Faults['over']): void
 }
 
 const MINUTE_MS = 60_000
 
-export function watchFaults({ gpus: smi, clock, log, onChange, onXid }: FaultWatchOptions): FaultWatch {
-  let faults = NO_FAULTS
+export function watchFaults({ gpus: smi, clock, log, onChange, onXid, memory }: FaultWatchOptions): FaultWatch {
+  let faults: Faults = { ...NO_FAULTS, over: memory?.load() ?? NO_FAULTS.over }
   let unfinished: Unfinished
   let minute = { since: clock.now(), lines: 0 }
 
+  const become = (event: FaultEvent): Faults => {
+    const before = faults
+    faults = stepFaults(before, event)
+    if (faults.over !== before.over) memory?.save(faults.over)
+    return before
+  }
+
   const gpus: Ports['gpus'] = () => {
     const view = smi()
-    const before = faults
-    faults = stepFaults(faults, { kind: 'smi', gpus: view.gpus })
+    const before = become({ kind: 'smi', gpus: view.gpus })
     for (const [pciBusId, { reason }] of before.faults) if (!faults.faults.has(pciBusId)) log.info({ pciBusId, reason }, 'gpu-fault.over')
     return { ...view, gpus: withFaults(view.gpus, faults) }
   }
 
-  const tell = (news: GpuNews, old: boolean, before: typeof faults): void => {
+  const tell = (news: GpuNews, old: boolean, before: Faults): void => {
     onXid(nameOf(news.action))
     const now = clock.now()
     if (now - minute.since >= MINUTE_MS) minute = { since: now, lines: 0 }
@@ -66,18 +79,21 @@ export function watchFaults({ gpus: smi, clock, log, onChange, onXid }: FaultWat
       if (news === undefined) return
       // What is read as it is written needs no date; the kernel's clock is not the agent's.
       const age = old && text.at !== undefined ? Math.max(0, uptime() * 1_000 - text.at) : 0
-      const before = faults
-      faults = stepFaults(faults, { kind: 'kernel', news, at: millis(clock.now() - age), old })
+      const before = become({ kind: 'kernel', news, at: millis(clock.now() - age), writtenAt: text.at, old })
       if (news.kind === 'gpu') tell(news, old, before)
       else if (before.faults.size > 0) log.info({ faults: before.faults.size }, 'gpu-fault.new-boot')
-      if (before.faults !== faults.faults) onChange()
+      const isNews =
+        news.kind === 'boot'
+          ? before.faults.size > 0
+          : faults.faults.get(news.pciBusId)?.reason !== before.faults.get(news.pciBusId)?.reason
+      if (isNews) onChange()
     },
     clear(gpu) {
       const seen = smi().gpus
       const pciBusId = faultyPlace(gpu, seen, faults)
       if (pciBusId === undefined) return { done: false, detail: `no fault from the kernel's log holds ${gpu}` }
       const reason = faults.faults.get(pciBusId)?.reason
-      faults = stepFaults(faults, { kind: 'cleared', pciBusId })
+      become({ kind: 'cleared', pciBusId })
       log.info({ gpu, pciBusId, reason }, 'gpu-fault.cleared')
       onChange()
       return { done: true, detail: `cleared: ${reason}` }

@@ -156,7 +156,11 @@ class Link implements NatsLink {
   async #dialUntilUp(onFailure: (failure: DialFailure) => void): Promise<NatsConnection | undefined> {
     for (let attempt = 1; !this.#closing.signal.aborted; attempt++) {
       const dialled = await this.#dialAny()
-      if (!(dialled instanceof DialFailure)) return dialled
+      if (!(dialled instanceof DialFailure)) {
+        if (!this.#closing.signal.aborted) return dialled
+        await dialled.close()
+        return undefined
+      }
       onFailure(dialled)
       this.#complain(dialled)
       await this.#waitFor(attempt)

@@ -304,6 +304,8 @@ export const limits = {
   loadsPerMessageMax: 500,
   /** First deltas laid out in one tick: when every proxy comes back at once they take turns. */
   greetingsPerTick: 16,
+  /** And so many bytes of them: a tick copies them for each proxy, and is to stay short. */
+  greetingBytesPerTick: mib(8),
   /** First deltas of all proxies that lie unanswered in a control plane's memory; above it the next wait for their turn. */
   greetingBytesMax: mib(64),
   /** A proxy that has not answered its first deltas after this holds up no other. */

@@ -27,9 +27,16 @@ test('a crowd of newcomers is greeted in turns: what lies unanswered stays withi
   expect(greeted(play)).toBe(first + 1)
   for (let turn = 0; turn < 5; turn++) {
     for (let stream = 1; stream <= crowd; stream++) play.ack(stream)
-    play.run(20)
+    play.run(200)
   }
   expect(greeted(play)).toBe(crowd)
+})
+
+test('a tick greets few when the fleet is large: it stays short', () => {
+  const play = large()
+  for (let stream = 1; stream <= 10; stream++) play.do({ kind: 'proxy-hello', stream, hello: hello(`p${stream}`) })
+  play.run(20)
+  expect(greeted(play)).toBe(Math.floor(limits.greetingBytesPerTick / play.state.snapshot.bytes))
 })
 
 test('a proxy that never answers does not keep others out for ever', () => {

@@ -9,7 +9,7 @@ import type { ControlState } from '../state.ts'
 export class Greetings {
   readonly #state: ControlState
   readonly #now: Millis
-  #left: number = limits.greetingsPerTick
+  #taken = 0
   /** Known once the first newcomer asks: in most ticks there is none. */
   #waiting: number | undefined
 
@@ -21,8 +21,10 @@ export class Greetings {
   take(): boolean {
     this.#waiting ??= this.#unanswered()
     const { bytes } = this.#state.snapshot
-    if (this.#left === 0 || (this.#waiting > 0 && this.#waiting + bytes > limits.greetingBytesMax)) return false
-    this.#left--
+    if (this.#waiting > 0 && this.#waiting + bytes > limits.greetingBytesMax) return false
+    if (this.#taken > 0 && (this.#taken === limits.greetingsPerTick || (this.#taken + 1) * bytes > limits.greetingBytesPerTick))
+      return false
+    this.#taken++
     this.#waiting += bytes
     return true
   }

@@ -2,7 +2,7 @@
 import { showNumber, table } from '../bench/report.ts'
 import { ABOUT, TABLES, type TableName } from './plans.ts'
 import type { LatencyRow, ScaleRow, ScaleRun } from './records.ts'
-import { TRIED } from './tried.ts'
+import { NOT_REACHED, TRIED } from './tried.ts'
 
 type Column = readonly [head: string, read: (row: ScaleRow) => string]
 
@@ -94,6 +94,10 @@ ${table(
   TRIED.map((row) => [...row]),
 )}
 
+## Not reached
+
+${NOT_REACHED.map((text) => `- ${text}`).join('\n')}
+
 ## Repeat it
 
 \`\`\`sh
@@ -108,8 +112,8 @@ npm run scale -- --page                        # this page again from the JSON b
 
 const HEADS: Readonly<Record<TableName, string>> = {
   reports: 'Hearing the fleet',
-  fleet: 'Cost follows changes, not the fleet',
-  change: 'Cost follows the share that changes',
+  fleet: 'The same changes, larger fleets',
+  change: 'The same fleet, more changes',
   proxies: 'More proxies',
   whole: 'All of it',
 }

@@ -23,7 +23,6 @@ export const PLANS: readonly Plan[] = [
   ...[0, 0.1, 1].map((share) => plan('change', `${share * 100} % of 3,000 nodes`, { nodes: 3_000, moving: 3_000 * share, clients: 100 })),
   ...[100, 300, 1_000].map((clients) => plan('proxies', `${thousands(clients)} proxies`, { ...SAME_CHANGES, flapsPerSecond: 1, clients })),
   plan('whole', '10,000 nodes, 300 proxies', { nodes: 10_000, moving: 1_000, flapsPerSecond: 1, clients: 300 }),
-  plan('whole', '10,000 nodes, 1,000 proxies', { nodes: 10_000, moving: 1_000, flapsPerSecond: 1, clients: 1_000 }),
 ]
 
 export const ABOUT: Readonly<Record<TableName, string>> = {

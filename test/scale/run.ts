@@ -27,7 +27,7 @@ long a failure takes to every proxy.
   --quick            a look in less than a minute; writes no docs
   --profile          where the time goes in the last row of each of --tables, by function
   --page             writes docs/scale.md again from docs/scale.json
-  --json <file>      writes the rows
+  --json <file>      writes the rows, each as it is measured
   --no-docs          leaves docs/ as it is; so does a run of a part
 
 Example:
@@ -39,25 +39,35 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`)
 const LISTENED = { nodes: 10_000, moving: 1_000, flapsPerSecond: 0, clients: 100, rows: 50 }
 const QUICK_LISTENED = { ...LISTENED, nodes: 1_000, moving: 100 }
 
-async function latencies({ quick, spans: { warmSeconds } }: ScaleSettings): Promise<LatencyRow[]> {
+/** Each row as it is measured: a run that is broken off leaves those that it had. */
+async function* latencies({ quick, spans: { warmSeconds } }: ScaleSettings): AsyncGenerator<LatencyRow> {
   const load = quick ? QUICK_LISTENED : LISTENED
   const of = `of ${load.nodes.toLocaleString('en')} nodes`
-  const rows = [await failuresOneByOne(`one node after the other ${of}`, load, quick ? 20 : 200, warmSeconds)]
-  if (quick) return rows
-  rows.push(await wholeFleetAtOnce(`all ${of} at once`, load, warmSeconds))
-  return [...rows, await failuresAtProxies(`one node ${of}, again and again`, { ...load, clients: 0 }, 10, 20)]
+  yield await failuresOneByOne(`one node after the other ${of}`, load, quick ? 20 : 100, warmSeconds)
+  if (quick) return
+  yield await wholeFleetAtOnce(`all ${of} at once`, load, warmSeconds)
+  yield await failuresAtProxies(`one node ${of}, again and again`, { ...load, clients: 0 }, 10, 20)
 }
 
 async function measureAll(settings: ScaleSettings): Promise<ScaleRun> {
-  const origin = await originOf()
-  const plans = (settings.quick ? QUICK : PLANS).filter((one) => settings.tables.includes(one.table))
   const rows: ScaleRow[] = []
-  for (const plan of plans) {
-    rows.push(await measure(plan, settings.spans))
-    say(`${plan.table}, ${plan.name}: ${((rows.at(-1)?.coreShare ?? 0) * 100).toFixed(1)} % of a core`)
+  const latency: LatencyRow[] = []
+  const run: ScaleRun = { ...(await originOf()), spans: settings.spans, rows, latency }
+  const keep = (line: string): void => {
+    say(line)
+    if (settings.json !== undefined) writeFileSync(settings.json, toJson(run))
   }
-  const latency = settings.tables.includes('latency') ? await latencies(settings) : []
-  return { ...origin, spans: settings.spans, rows, latency }
+  for (const plan of (settings.quick ? QUICK : PLANS).filter((one) => settings.tables.includes(one.table))) {
+    const row = await measure(plan, settings.spans)
+    rows.push(row)
+    keep(`${row.table}, ${row.name}: ${(row.coreShare * 100).toFixed(1)} % of a core`)
+  }
+  if (settings.tables.includes('latency'))
+    for await (const row of latencies(settings)) {
+      latency.push(row)
+      keep(`${row.name}, ${row.listeners}: p99 ${row.p99Ms.toFixed(1)} ms`)
+    }
+  return run
 }
 
 function print(run: ScaleRun): void {
@@ -95,7 +105,6 @@ async function main(): Promise<void> {
   if (settings.what === 'profile') return profile(settings)
   const run = await measureAll(settings)
   print(run)
-  if (settings.json !== undefined) writeFileSync(settings.json, toJson(run))
   if (settings.docsLeft !== undefined) return say(`docs/ is left as it is: ${settings.docsLeft}`)
   writeFileSync(JSON_FILE, toJson(run))
   say(writePage())

@@ -80,14 +80,7 @@ One machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, $
 - Each row: warmed for ${run.spans.warmSeconds} s after the whole fleet is known and every client holds it, then measured for ${run.spans.seconds} s, once.
 
 ${parts.join('\n')}
-## From FAILED to every proxy
-
-From the moment the agent's report goes into its socket until it arrived at each listener, by one clock; 10,000 nodes report meanwhile. The goal is
-150 ms at p99. For proxies as processes it ends when a watcher of the proxy's health is told, which the proxy looks at every 50 ms.
-
-${latencyTable(run.latency)}
-
-## What was tried
+${latencyPart(run.latency)}## What was tried
 
 ${table(
   ['what', 'before', 'after', 'measured as'],
@@ -109,6 +102,18 @@ npm run scale -- --page                        # this page again from the JSON b
 \`\`\`
 `
 }
+
+const latencyPart = (rows: readonly LatencyRow[]): string =>
+  rows.length === 0
+    ? ''
+    : `## From FAILED to every proxy
+
+From the moment the agent's report goes into its socket until it arrived at each listener, by one clock; 10,000 nodes report meanwhile. The goal is
+150 ms at p99. For proxies as processes it ends when a watcher of the proxy's health is told, which the proxy looks at every 50 ms.
+
+${latencyTable(rows)}
+
+`
 
 const HEADS: Readonly<Record<TableName, string>> = {
   reports: 'Hearing the fleet',

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { natsAccess, natsSettings } from '../core/edge/nats-settings.ts'
-import { flag, hostPort, logLevel, readSettings, type Setting, UsageError } from '../core/edge/settings.ts'
+import { flag, hostPort, logLevel, readSettings, type Setting, settingsSchema, UsageError } from '../core/edge/settings.ts'
 import { isMeshName, isNodeId } from '../core/ids.ts'
 import { advertisedSpec, clashOf, type ServerSpec } from './discovery/server-spec.ts'
 import { capacity, knownServerFields, metricsUrl, names, serverName, serverRows } from './wire/server-schema.ts'
@@ -48,9 +48,15 @@ const settings = {
   },
   discover: { about: 'look for servers on their usual ports of this host', schema: flag, fallback: false },
   servers: { about: 'several servers', schema: serverRows, onlyInFile: knownServerFields },
+  check: { about: 'look once at everything, print what is seen and what is not, and end with 0 or 1', schema: flag, fallback: false },
+  json: { about: 'with --check: as JSON', schema: flag, fallback: false },
+  printConfig: { about: 'print the settings as they are, as YAML, and end', schema: flag, fallback: false },
+  printConfigSchema: { about: 'print the JSON schema of the --config file, and end', schema: flag, fallback: false },
   simulated: { about: 'say wherever this node is shown that it is not real', schema: flag, fallback: false },
   logLevel: { value: 'level', about: 'trace, debug, info, warn, error or silent', schema: logLevel, fallback: 'info' },
 } as const satisfies Record<string, Setting<unknown>>
+
+export type AgentConfig = ReturnType<typeof readConfig>
 
 export function readConfig(argv: readonly string[]) {
   const read = readSettings(
@@ -67,6 +73,9 @@ export function readConfig(argv: readonly string[]) {
   const kernelLog = read.kernelLog ?? (read.simulated ? 'off' : 'auto')
   return { ...read, node, bus: natsAccess(read), kernelLog, servers: readServers(read) }
 }
+
+/** Of the --config file. */
+export const configSchema = (): object => settingsSchema({ name: 'agent', settings })
 
 /** Each of these says something about the one server of the flags, and nothing without it. */
 const ABOUT_THE_SERVER = {

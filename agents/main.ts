@@ -2,40 +2,36 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createLog } from '../core/edge/log.ts'
-import { Counter, Gauge, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
+import { Counter, Gauge, type Health, newRegistry, serveMetrics } from '../core/edge/metrics.ts'
 import { connectNats, type NatsLink } from '../core/edge/nats-link.ts'
 import { natsMetrics } from '../core/edge/nats-metrics.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
 import { systemClock } from '../core/edge/system-clock.ts'
-import { endpointId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { nodeInbox, rollCall, telemetrySubject } from '../core/subjects.ts'
 import { millis } from '../core/units.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { gpuTelemetryToJSON } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { readConfig } from './config.ts'
-import { bindGpus } from './discovery/gpu-wish.ts'
+import { configSchema, readConfig } from './config.ts'
 import { SampleLoop } from './sample-loop.ts'
-import { bindServers } from './wire/bind-servers.ts'
 import { faultMemory } from './wire/fault-memory.ts'
-import { followServers } from './wire/follow-servers.ts'
-import { followKernelLog, sourcesOf } from './wire/kernel-log.ts'
-import { openServer } from './wire/open-server.ts'
+import { openSensors, type Sensors } from './wire/open-sensors.ts'
 import { reportPublisher } from './wire/publish-report.ts'
 import { hostReader } from './wire/read-host.ts'
-import { readProcesses, socketsListeningOn } from './wire/read-processes.ts'
 import { RollCalls } from './wire/roll-calls.ts'
-import { runNvidiaSmi } from './wire/run-nvidia-smi.ts'
 import { serverMetrics } from './wire/server-metrics.ts'
 import { Commands } from './wire/take-commands.ts'
-import { watchFaults } from './wire/watch-faults.ts'
-import { type ServerWatches, watchServers } from './wire/watch-servers.ts'
+import type { ServerWatches } from './wire/watch-servers.ts'
 
+const WELL: Health = { ok: true, detail: 'ok' }
 const FIRST_LOOK_POLL = millis(20)
 
 export async function main(argv: readonly string[]): Promise<void> {
   const config = readConfig(argv)
+  if (config.printConfigSchema) return void process.stdout.write(`${JSON.stringify(configSchema(), undefined, 2)}\n`)
+  if (config.printConfig) return void process.stdout.write((await import('./wire/print-config.ts')).configInWords(config))
+  if (config.check) process.exit((await (await import('./wire/check-host.ts')).checkHost(config, config.json)) ? 0 : 1)
   const log = createLog('agent', config.logLevel)
   const life = new ProcessLife(log)
   life.obeySignals()
@@ -67,10 +63,18 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
 
   let bus: NatsLink | undefined
-  const page = await serveMetrics(config.metricsListen, registry, () => {
-    if (bus?.state() === 'up') return { ok: true, detail: 'ok' }
-    return { ok: false, detail: bus?.detail() || `NATS at ${config.nats.join(', ')} is not connected` }
-  })
+  let begun = false
+  let lookedAt = systemClock.now()
+  const still = (): Health | undefined =>
+    begun && systemClock.now() - lookedAt > limits.lookSilenceMax ? { ok: false, detail: 'the samples stand still' } : undefined
+  const busHealth = (): Health =>
+    bus?.state() === 'up' ? WELL : { ok: false, detail: bus?.detail() || `NATS at ${config.nats.join(', ')} is not connected` }
+  const page = await serveMetrics(
+    config.metricsListen,
+    registry,
+    () => still() ?? busHealth(),
+    () => still() ?? WELL,
+  )
   life.onStop('metrics', () => page.close())
   const calls = new RollCalls()
   const link = await connectNats({
@@ -85,60 +89,23 @@ export async function main(argv: readonly string[]): Promise<void> {
   natsMetrics(registry, 'agent', link)
 
   // Not within the call: the loop comes last, and several changes of one moment are one report.
-  let begun = false
   const lookSoon = (): void => void setImmediate(() => begun && loop.look())
-  const smi = runNvidiaSmi({
-    program: config.nvidiaSmi,
+  const sensors: Sensors = openSensors({
+    config,
     clock: systemClock,
     log,
     onChange: lookSoon,
-    onStart: () => smiRuns.inc(),
-    onAnswer: (question, answered) => smiAnswers.inc({ question, answered: answered ? 'yes' : 'no' }),
-  })
-  life.onStop('nvidia-smi', () => smi.close())
-  const faults = watchFaults({
-    gpus: smi.gpus,
-    clock: systemClock,
-    log,
-    onChange: lookSoon,
-    onXid: (action) => xids.inc({ action }),
     memory: config.stateDir === undefined ? undefined : faultMemory(config.stateDir, log),
+    counts: {
+      onStart: () => smiRuns.inc(),
+      onAnswer: (question, answered) => smiAnswers.inc({ question, answered: answered ? 'yes' : 'no' }),
+      onXid: (action) => xids.inc({ action }),
+      onOverrun: () => kernelOverruns.inc(),
+      ofServer: serverMetrics(registry, () => sensors.servers.reports()),
+    },
   })
-  const kernelLog = followKernelLog({
-    sources: sourcesOf(config.kernelLog),
-    log,
-    onText: faults.read,
-    onOverrun: () => kernelOverruns.inc(),
-  })
-  life.onStop('kernel-log', () => kernelLog.close())
-  const binder = bindServers({
-    apps: smi.computeApps,
-    listening: socketsListeningOn,
-    processes: readProcesses,
-    log,
-    onChange: lookSoon,
-  })
-  life.onStop('gpu-binding', () => binder.close())
-  const countsOf = serverMetrics(registry, () => servers.reports())
-  const servers = watchServers((spec) => {
-    const id = endpointId(config.node, spec.name)
-    return openServer(spec, {
-      id,
-      gpus: () => bindGpus(spec.gpus, spec.gpus === undefined ? binder.gpusOf(spec) : undefined, faults.gpus().gpus),
-      clock: systemClock,
-      log,
-      onChange() {
-        binder.askSoon()
-        lookSoon()
-      },
-      ...countsOf(id),
-    })
-  })
-  const followed = followServers(config, systemClock, log, servers.become)
-  life.onStop('servers', async () => {
-    await followed.close()
-    await servers.close()
-  })
+  life.onStop('sensors', () => sensors.close())
+  const { smi, faults, kernelLog, servers } = sensors
 
   const loop = new SampleLoop(
     {
@@ -183,9 +150,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     },
   })
   await firstLook(servers)
+  lookedAt = systemClock.now()
   begun = true
   const timer = setInterval(() => {
     samples.inc()
+    lookedAt = systemClock.now()
     loop.look()
   }, limits.samplePeriod)
   life.onStop('samples', () => clearInterval(timer))

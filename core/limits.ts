@@ -171,6 +171,8 @@ export const limits = {
   /** A first report waits so long for a first look at every server, so that an agent that starts anew does not call a ready server unknown. */
   firstLookMax: seconds(2),
   modelListPeriod: seconds(2),
+  /** An agent that has not looked for longer stands still. */
+  lookSilenceMax: seconds(5),
   /** How often files of servers are looked at, how many of a folder, and how large one may be. */
   serverFilesPoll: seconds(1),
   serverFilesMax: 64,

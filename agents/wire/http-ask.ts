@@ -1,5 +1,5 @@
-/** One HTTP request on a connection of its own, with a limit of time and of size. Every way in which it can go wrong is an answer, never an exception. */
-import { request } from 'node:http'
+/** One HTTP request, with a limit of time and of size. Every way in which it can go wrong is an answer, never an exception. */
+import { Agent, request } from 'node:http'
 import { type Bytes, type Millis, millis } from '../../core/units.ts'
 
 export type HttpAnswer =
@@ -11,13 +11,17 @@ export type HttpAnswer =
 
 export type HttpPost = { readonly json: string; readonly signal: AbortSignal }
 
-/** A GET, or a POST that can be given up. */
-export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes, post?: HttpPost): Promise<HttpAnswer> {
+/** Keeps one connection for questions that come often and are not to find out whether the port still accepts. */
+export const keptConnection = (): Agent => new Agent({ keepAlive: true, maxSockets: 1, timeout: KEPT_IDLE_MAX })
+
+const KEPT_IDLE_MAX = millis(5_000)
+
+/** A GET, or a POST that can be given up. Without `kept` on a fresh connection, which also asks whether the port still accepts. */
+export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes, post?: HttpPost, kept?: Agent): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const began = performance.now()
-    // A fresh connection each time also asks whether the port still accepts; a kept one would not.
     const how = post === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, signal: post.signal }
-    const asked = request(url, { agent: false, ...how }, (response) => {
+    const asked = request(url, { agent: kept ?? false, ...how }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
@@ -38,7 +42,8 @@ export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes, post?: Htt
     const end = (answer: HttpAnswer): void => {
       clearTimeout(timer)
       resolve(answer)
-      asked.destroy()
+      // A connection whose answer was read to its end goes on.
+      if (kept === undefined || answer.kind !== 'answer') asked.destroy()
     }
     const timer = setTimeout(() => end({ kind: 'timeout' }), timeout)
     asked.on('error', (error: NodeJS.ErrnoException) =>

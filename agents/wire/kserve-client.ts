@@ -23,7 +23,7 @@ import type { Outcome } from '../probe/weigh-answer.ts'
 
 export type KserveClient = {
   /** Undefined when the server has no list. */
-  list(): Promise<readonly string[] | undefined>
+  list(): Promise<readonly string[] | undefined | 'refused'>
   facts(model: string): Promise<ModelFacts | Outcome>
   /** The first answer is enough; what would follow is cancelled. */
   infer(request: ModelInferRequest, decoupled: boolean, timeout: Millis): Promise<Outcome>
@@ -69,7 +69,7 @@ export function kserveClient(address: string): KserveClient {
       const index = await unary<RepositoryIndexResponse>((done) =>
         client.repositoryIndex(request, NO_METADATA, within(limits.localCallTimeout), done),
       )
-      if (index instanceof Error) return undefined
+      if (index instanceof Error) return outcomeOf(index, limits.localCallTimeout).kind === 'refused' ? 'refused' : undefined
       // A server that ignores the filter still says which are ready; one without states lists what it serves.
       const ready = index.models.filter(({ state }) => state === 'READY' || state === '').map(({ name }) => name)
       return [...new Set(ready)].sort().slice(0, limits.modelsPerEndpointMax)

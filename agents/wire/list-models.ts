@@ -6,8 +6,8 @@ import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
 import { httpAsk } from './http-ask.ts'
 
 export type ModelLister = {
-  /** Undefined when the server does not say. */
-  list(): Promise<readonly string[] | undefined>
+  /** Undefined when the server does not say; `refused` when the port where it is asked, and where requests go, is closed. */
+  list(): Promise<readonly string[] | undefined | 'refused'>
 }
 
 /** Undefined for a kind that has no list, or none that can be reached. `kserve`: the client of a server that speaks KServe. */

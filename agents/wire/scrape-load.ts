@@ -9,7 +9,7 @@ import { type DatedReading, loadOf, withReading } from '../backend/load-of.ts'
 import { rateSpanOf, readLoad } from '../backend/read-load.ts'
 import type { Reading } from '../backend/reading.ts'
 import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
-import { type HttpAnswer, httpAsk } from './http-ask.ts'
+import { type HttpAnswer, httpAsk, keptConnection } from './http-ask.ts'
 
 /** How an attempt to read the metrics page ended. `status` is any other than 200. */
 export const SCRAPES = ['read', 'status', 'refused', 'timeout', 'too-large', 'too-many-samples', 'broken'] as const
@@ -18,6 +18,7 @@ export type Scrape = (typeof SCRAPES)[number]
 export type LoadScraper = {
   scrape(models: readonly string[]): Promise<void>
   load(): SourcedLoad
+  close(): void
 }
 
 export type ScraperOptions = {
@@ -35,6 +36,7 @@ const ANY_MODEL = '*'
 export function loadScraper({ id, spec, clock, log, onScrape, onReading }: ScraperOptions): LoadScraper {
   const page = KINDS[spec.kind].load
   const span = rateSpanOf(spec.kind)
+  const kept = keptConnection()
   let readings: readonly DatedReading[] = []
   let bodies: readonly string[] = []
   let bodiesAt: Millis | undefined
@@ -48,7 +50,7 @@ export function loadScraper({ id, spec, clock, log, onScrape, onReading }: Scrap
 
   const readPage = async (): Promise<string | undefined> => {
     if (spec.metricsUrl === undefined) return undefined
-    const answer = await httpAsk(spec.metricsUrl, limits.probeTimeout, limits.metricsPageMax)
+    const answer = await httpAsk(spec.metricsUrl, limits.probeTimeout, limits.metricsPageMax, undefined, kept)
     if (answer.kind === 'answer' && answer.status === 200) return answer.body
     unread(answer.kind === 'answer' ? 'status' : answer.kind, shown(answer))
     return undefined
@@ -76,6 +78,7 @@ export function loadScraper({ id, spec, clock, log, onScrape, onReading }: Scrap
       const last = readings.at(-1)
       return last === undefined || clock.now() - last.at > limits.loadAgeMax ? UNKNOWN : loadOf(readings, span)
     },
+    close: () => kept.destroy(),
   }
 }
 

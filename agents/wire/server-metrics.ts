@@ -34,16 +34,7 @@ export function serverMetrics(registry: Registry, reports: () => readonly Endpoi
     labelNames: [endpoint, 'ended'],
     registers,
   })
-  new Gauge({
-    name: 'millrace_agent_endpoint_state',
-    help: '1 for the state that holds: starting, ready, busy or failed',
-    labelNames: [endpoint, 'state'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { id, health } of reports()) this.set({ endpoint: id, state: stateOf(health) }, 1)
-    },
-  })
+  const known = new Set<string>()
   const forgetGone = (): void => {
     const here = new Set(reports().map(({ id }) => id))
     for (const id of known)
@@ -54,9 +45,18 @@ export function serverMetrics(registry: Registry, reports: () => readonly Endpoi
         for (const ended of SCRAPES) scrapes.remove({ endpoint: id, ended })
       }
   }
-  const known = new Set<string>()
+  new Gauge({
+    name: 'millrace_agent_endpoint_state',
+    help: '1 for the state that holds: starting, ready, busy or failed',
+    labelNames: [endpoint, 'state'],
+    registers,
+    collect() {
+      forgetGone()
+      this.reset()
+      for (const { id, health } of reports()) this.set({ endpoint: id, state: stateOf(health) }, 1)
+    },
+  })
   return (id) => {
-    forgetGone()
     known.add(id)
     return {
       onVerdict(verdict, span) {

@@ -99,6 +99,16 @@ test('a server is not ready before it was asked for its models', async () => {
   await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_READY, models: ['echo', 'llm'] }), soon)
 })
 
+test('a server whose port for requests is closed is not ready, whatever its health page says', async () => {
+  let list: () => Promise<readonly string[] | 'refused'> = async () => ['llm']
+  const watched = watch(await startServer(), { list: () => list() })
+  await vi.waitFor(() => expect(watched.report().health).toBe(ENDPOINT_HEALTH_READY), soon)
+  list = async () => 'refused'
+  await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_FAILED, healthReason: 'refused' }), soon)
+  list = async () => ['llm']
+  await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_READY, models: ['llm'] }), soon)
+})
+
 test('a server that does not say what it serves is taken to serve all', async () => {
   const watched = watch(await startServer(), { list: async () => undefined })
   await vi.waitFor(() => expect(watched.report()).toMatchObject({ health: ENDPOINT_HEALTH_READY, models: ['*'] }), soon)

@@ -49,12 +49,15 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
   /** What the server says that it has ready. */
   let listed: readonly string[] | undefined
   let modelsAskedAt: Millis | undefined
+  /** Its health page answers, and the port for requests does not. */
+  let closed = false
 
   const askModels = async (): Promise<void> => {
     modelsAskedAt = clock.now()
     const answer = await lister?.list()
     if (answer === undefined) log.debug({ endpoint: id }, 'models.unknown')
-    listed = answer ?? listed
+    closed = answer === 'refused'
+    if (answer !== 'refused') listed = answer ?? listed
     deep?.models(probedModels(spec.models, listed))
   }
 
@@ -68,11 +71,8 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
       await askModels()
       await deep?.turn(limits.samplePeriod)
     }
-    const offered = offeredModels(spec.models, listed)
     const judged = deep?.judge(page, began) ?? page
-    const evidence: Evidence =
-      judged.kind === 'ready' && offered.length === 0 ? { kind: 'bad', reason: 'none of its models is ready' } : judged
-    const next = stepHealth(health, evidence)
+    const next = stepHealth(health, judged.kind === 'ready' ? canServe(closed, offeredModels(spec.models, listed)) : judged)
     const changed = next.state !== health.state
     health = next
     looked = true
@@ -113,8 +113,17 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
       await deep?.askAll()
       await probe()
     },
-    close: async () => void (await Promise.all(rounds.map((stop) => stop()))),
+    async close() {
+      await Promise.all(rounds.map((stop) => stop()))
+      scraper.close()
+    },
   }
+}
+
+/** A server that is well has a port for requests and a model. */
+function canServe(closed: boolean, offered: readonly string[]): Evidence {
+  if (closed) return { kind: 'refused' }
+  return offered.length > 0 ? { kind: 'ready' } : { kind: 'bad', reason: 'none of its models is ready' }
 }
 
 /** What was said of it, of that what it has ready; a list that it does not give takes nothing away. */

@@ -14,17 +14,23 @@ export type HttpEndpoint = { readonly address: string; close(): Promise<void> }
 /** Prometheus text, made when somebody looks. A registry is one. `more` is what follows in a long page: a piece in each turn of the event loop. */
 export type MetricsPage = { readonly contentType: string; metrics(): Promise<string>; more?(): Iterable<string> }
 
+const ALIVE = (): Health => ({ ok: true, detail: 'ok' })
+
 /** Serves GET /metrics (Prometheus text), /healthz (the process lives) and /readyz (it can do its work). */
-export async function serveMetrics(listen: string, page: MetricsPage, ready: () => Health): Promise<HttpEndpoint> {
+export async function serveMetrics(
+  listen: string,
+  page: MetricsPage,
+  ready: () => Health,
+  alive: () => Health = ALIVE,
+): Promise<HttpEndpoint> {
   const server = createServer((request, response) => {
     const path = request.url?.split('?')[0]
     if (path === '/metrics')
       void sendPage(page, response).catch((error: Error) =>
         response.headersSent ? response.destroy() : response.writeHead(500).end(error.message),
       )
-    else if (path === '/healthz') response.writeHead(200).end('ok\n')
-    else if (path === '/readyz') {
-      const health = ready()
+    else if (path === '/healthz' || path === '/readyz') {
+      const health = path === '/healthz' ? alive() : ready()
       response.writeHead(health.ok ? 200 : 503).end(`${health.detail}\n`)
     } else response.writeHead(404).end('there are /metrics, /healthz and /readyz\n')
   })

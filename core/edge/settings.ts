@@ -133,3 +133,20 @@ function readFile(path: string, verb: Verb<Record<string, Setting<unknown>>>): R
     throw new UsageError(`--config ${path}:${placed.lineOf([stranger])}: no setting "${stranger}"; there are ${known.join(', ')}`)
   return { placed, values: read.data }
 }
+
+/** What may stand in the verb's --config file, as a JSON schema for editors and checks. Rules that JSON schema cannot tell are left out. */
+export function settingsSchema(verb: Pick<Verb<Record<string, Setting<unknown>>>, 'name' | 'settings'>): object {
+  const properties = Object.fromEntries(
+    Object.entries(verb.settings).map(([name, { schema, about, fallback }]) => {
+      const { $schema: _, ...form } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
+      return [kebab(name), { ...form, description: about, ...(fallback !== undefined && { default: fallback }) }]
+    }),
+  )
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: `millrace ${verb.name}`,
+    type: 'object',
+    additionalProperties: false,
+    properties,
+  }
+}

@@ -1,11 +1,13 @@
 /** The agent as a process, beside a real NATS server and the simulated nvidia-smi: what the mesh hears of a host. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'nats'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { lastLines } from '../../cli/child.ts'
+import { lastLines, startVerb } from '../../cli/child.ts'
 import { EndpointHealth, GpuState, GpuTelemetry, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { startNats, type TestNats } from '../tools/nats.ts'
 import { type Part, spawnPart } from '../tools/spawn-part.ts'
@@ -95,6 +97,96 @@ test('a node tells of its GPUs and its server, and at once of a queue that fills
     soon,
   )
   expect(heard.map(({ sequence }) => sequence)).toEqual(heard.map((_, at) => BigInt(at + 1)))
+})
+
+/** A simulated server, and its row in an agent's file. */
+async function simServer(name: string, ...argv: string[]): Promise<{ readonly part: Part; readonly row: string; readonly argv: string[] }> {
+  const free = ['--listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0']
+  const part = await spawnPart('sim-server', [...free, ...argv])
+  onTestFinished(() => part.kill())
+  const { listen = '', http = '' } = part.fields
+  const row = `{ name: ${name}, grpc: '${listen}', http: '${http}', metrics: 'http://${http}/metrics' }`
+  return { part, row, argv: ['--listen', listen, '--http-listen', http, ...argv] }
+}
+
+const healthOf = (heard: readonly NodeReport[], id: string) =>
+  heard.flatMap(({ endpoints }) => endpoints).findLast((endpoint) => endpoint.id === id)?.health
+
+test('servers of one host come, go, die and come back under their names, without a restart of the agent', async () => {
+  const nats = await bus()
+  const heard = await listen(nats.url)
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-agent-servers-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const [left, right] = await Promise.all([simServer('left', '--models', 'a'), simServer('right', '--models', 'b,c')])
+  writeFileSync(join(folder, 'left.yaml'), `servers: [${left.row}]`)
+  await startAgent(nats.url, 'h100', '--servers-from', folder)
+  await expect.poll(() => healthOf(heard, 'gpu-a/left'), soon).toBe(EndpointHealth.ENDPOINT_HEALTH_READY)
+
+  writeFileSync(join(folder, 'right.yaml'), `servers: [${right.row}]`)
+  await expect.poll(() => healthOf(heard, 'gpu-a/right'), soon).toBe(EndpointHealth.ENDPOINT_HEALTH_READY)
+  const full = () => heard.findLast((report) => report.full)?.endpoints.map(({ id, models }) => [id, models])
+  expect(full()).toEqual([
+    ['gpu-a/left', ['a']],
+    ['gpu-a/right', ['b', 'c']],
+  ])
+
+  right.part.kill()
+  await expect.poll(() => healthOf(heard, 'gpu-a/right'), soon).toBe(EndpointHealth.ENDPOINT_HEALTH_FAILED)
+  expect(healthOf(heard, 'gpu-a/left')).toBe(EndpointHealth.ENDPOINT_HEALTH_READY)
+  await right.part.exited
+  const again = await spawnPart('sim-server', right.argv)
+  onTestFinished(() => again.kill())
+  await expect.poll(() => healthOf(heard, 'gpu-a/right'), soon).toBe(EndpointHealth.ENDPOINT_HEALTH_READY)
+
+  rmSync(join(folder, 'left.yaml'))
+  await expect.poll(full, soon).toEqual([['gpu-a/right', ['b', 'c']]])
+  expect(new Set(heard.map(({ bootId }) => bootId)).size).toBe(1)
+})
+
+test('a server whose queue refuses is busy, one that serves again is ready', async () => {
+  const nats = await bus()
+  const heard = await listen(nats.url)
+  const { part, row } = await simServer('sim', '--behave', 'queue-full')
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-agent-busy-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  writeFileSync(join(folder, 'sim.yaml'), `servers: [${row}]`)
+  await startAgent(nats.url, 'h100', '--servers-from', folder)
+  await expect
+    .poll(() => newest(heard), soon)
+    .toMatchObject({ health: EndpointHealth.ENDPOINT_HEALTH_BUSY, healthReason: expect.stringMatching(/queue/) })
+  await fetch(`http://${part.fields.http}/sim/behave`, { method: 'POST', body: '{"mode":"normal"}' })
+  await expect.poll(() => newest(heard)?.health, soon).toBe(EndpointHealth.ENDPOINT_HEALTH_READY)
+  expect(heard.flatMap(({ endpoints }) => endpoints).some(({ health }) => health === EndpointHealth.ENDPOINT_HEALTH_FAILED)).toBe(false)
+})
+
+test('--check says what is seen and what is not, and ends with 0 or 1', async () => {
+  const nats = await bus()
+  const { part } = await simServer('sim')
+  const { listen: grpc = '', http = '' } = part.fields
+  const about = ['--server-grpc', grpc, '--server-http', http, '--server-metrics', `http://${http}/metrics`]
+  const check = async (...argv: string[]) => {
+    const fixed = [
+      '--check',
+      '--node',
+      'gpu-a',
+      '--nats',
+      nats.url.replace('nats://', ''),
+      '--nvidia-smi',
+      NVIDIA_SMI,
+      '--kernel-log',
+      'off',
+      ...argv,
+    ]
+    const child = await startVerb('check', 'agent', fixed, { MILLRACE_SIM_CAPTURE: 'h100' })
+    return { code: await child.exited, said: child.stdout.join('\n') }
+  }
+  expect(await check(...about)).toEqual({
+    code: 0,
+    said: expect.stringMatching(/ok {3}servers {4}gpu-a\/triton \(triton\) at .*: READY; models sim_llm/),
+  })
+  const json = await check(...about, '--server-grpc', '127.0.0.1:1', '--json')
+  expect(json.code).toBe(1)
+  expect(JSON.parse(json.said)).toMatchObject({ ok: false, node: 'gpu-a' })
 })
 
 test('a lost GPU is told of, with an event, while the others keep their values', async () => {

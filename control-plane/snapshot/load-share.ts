@@ -1,13 +1,15 @@
 /**
  * Decides whose loads each proxy is told when all loads to all proxies would be too much. Endpoints lie in buckets. Proxies that came one after the
  * other share out all buckets among them, in another order from one such round to the next: every endpoint's load is known to about as many
- * proxies, and no two rounds of proxies see the fleet cut the same way. Membership and states always go to all.
+ * proxies, and rounds that follow one another see the fleet cut in different ways. Membership and states always go to all.
  * Invariant: a proxy that stays keeps its share while neither fleet nor proxies double or halve. One owner: the control loop.
  */
 import { limits } from '../../core/limits.ts'
 import type { StreamId } from '../state.ts'
 
 export const BUCKETS = 64
+/** Ways to cut the fleet: enough that the proxies of an endpoint are not always the same, few enough that many share a message. */
+const ORDERS = 4
 
 const PRIME = 0x01000193
 const OFFSET = 0x811c9dc5
@@ -43,11 +45,17 @@ export class LoadShares {
       }
   }
 
-  of(stream: StreamId, each: number): readonly number[] {
+  /** Proxies of one group are told the same, so that it is laid out once. */
+  groupOf(stream: StreamId, each: number): number {
     const place = this.#placeOf(stream)
     const inRound = BUCKETS / each
-    const first = (place % inRound) * each
-    return this.#order(Math.floor(place / inRound)).slice(first, first + each)
+    return (Math.floor(place / inRound) % ORDERS) * inRound + (place % inRound)
+  }
+
+  of(group: number, each: number): readonly number[] {
+    const inRound = BUCKETS / each
+    const first = (group % inRound) * each
+    return this.#order(Math.floor(group / inRound)).slice(first, first + each)
   }
 
   #placeOf(stream: StreamId): number {

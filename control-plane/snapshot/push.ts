@@ -77,7 +77,8 @@ function shares(
 ): (readonly [readonly Uint8Array[], readonly Session[]])[] {
   if (to.length === 0) return []
   if (batch.size === 0 || each === BUCKETS) return [[batch.all(), to]]
-  return to.map((session) => [batch.of(state.loadShares.of(session[0], each)), [session]])
+  const groups = Map.groupBy(to, ([stream]) => state.loadShares.groupOf(stream, each))
+  return [...groups].map(([group, sessions]) => [batch.of(state.loadShares.of(group, each)), sessions])
 }
 
 function send(state: ControlState, differences: Differences, loads: readonly Uint8Array[], to: readonly Session[]): readonly Push[] {

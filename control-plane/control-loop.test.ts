@@ -223,6 +223,17 @@ describe('weights', () => {
     expect(weightOf(play, 'new/triton')).toBe(100)
   })
 
+  test('proxies are told how much of a small weight is slow start', () => {
+    const play = mesh().run(limits.settleAfter, FLEET)
+    play.take()
+    play.reports('new').run(limits.calmPushPeriod, [...FLEET, 'new'])
+    const told = play
+      .of(1)
+      .flatMap(({ delta }) => delta.upserts.map(({ endpoint }) => [endpoint?.id, endpoint?.weight, endpoint?.slowStart]))
+    expect(told).toEqual([['new/triton', 10, 0.1]])
+    expect(play.state.snapshot.get('a/triton')?.endpoint.slowStart).toBeUndefined()
+  })
+
   test('slow start reaches proxies in few steps', () => {
     const play = mesh().run(limits.settleAfter, FLEET)
     play.take()

@@ -409,7 +409,10 @@ assert(limits.changesMax >= limits.changesPerNodeMax, 'the history of one node f
 assert(limits.changesWaitingMax >= limits.changesPerTickMax, 'a watcher that reads misses nothing of one tick')
 assert(limits.busAnswerWithin > limits.probeCommandTimeout, 'an agent that takes its time may still answer')
 assert(limits.commandTimeout > 2 * limits.commandMargin, 'an agent has time to carry out what it is asked')
-assert(limits.loadRefreshPeriod < limits.loadAgeMax, 'a load that does not change does not grow stale on the way')
+assert(
+  limits.loadRefreshPeriod + limits.reportPeriod + limits.calmPushPeriod < limits.loadAgeMax,
+  'a load that does not change does not grow stale on the way',
+)
 assert(
   limits.proxiesMax * limits.pushGapPerProxy + limits.membershipCoalesce < 150,
   'news of a failure does not wait longer for its round than it may take to every proxy',

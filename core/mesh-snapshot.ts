@@ -28,6 +28,8 @@ export type Endpoint = {
   readonly models: readonly string[]
   /** ≥ 0, relative to the other endpoints of a model; 0 takes no share while others can. */
   readonly weight: number
+  /** The factor of slow start within the weight, in 0..1; absent is 1. It bounds the share, and says nothing of how fast the endpoint is. */
+  readonly slowStart?: number | undefined
   readonly state: EndpointState
   readonly freshness: Freshness
   readonly panic?: Panic | undefined

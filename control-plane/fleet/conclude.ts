@@ -68,6 +68,7 @@ function putEndpoint(state: ControlState, node: NodeRecord, endpoint: EndpointRe
       freshness: FRESHNESS_NUMBER[state.silence.freshness(node.nodeId)],
       capacity: usableCapacity(report.capacity, gpus),
       panic: derived.panic === undefined ? 0 : PANIC_NUMBER[derived.panic],
+      slowStart: factors.slow_start === 1 ? undefined : factors.slow_start,
     },
     factors,
   )

@@ -17,6 +17,9 @@ type Line = {
   sentAt: Millis
 }
 
+/** Reports come by timers that may be early: without half a period's grace a load would wait for the next one, and be old by then. */
+const REFRESH_DUE = limits.loadRefreshPeriod - limits.reportPeriod / 2
+
 /** About 6 % of the value, never below one request. */
 const countStep = (value: number): number => Math.max(1, 2 ** (Math.floor(Math.log2(Math.max(value, 1))) - 4))
 const shareStep = (): number => 0.02
@@ -74,8 +77,7 @@ export class LoadLane {
     if (!repeated) line.row = undefined
     line.load = load
     line.sampledAt = now
-    if (now - line.sentAt >= limits.loadRefreshPeriod || (!repeated && (line.sent === undefined || pastDeadband(line.sent, load))))
-      this.#due.add(id)
+    if (now - line.sentAt >= REFRESH_DUE || (!repeated && (line.sent === undefined || pastDeadband(line.sent, load)))) this.#due.add(id)
   }
 
   forget(id: string): void {

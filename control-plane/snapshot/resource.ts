@@ -61,6 +61,7 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
     a.freshness === b.freshness &&
     a.panic === b.panic &&
     a.capacity === b.capacity &&
+    a.slowStart === b.slowStart &&
     a.models.length === b.models.length &&
     a.models.every((model, at) => model === b.models[at])
   )

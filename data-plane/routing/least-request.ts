@@ -9,5 +9,9 @@ export function compareCharges(a: EndpointSlot, b: EndpointSlot): number {
   return (a.charged + 1) / rate(a) - (b.charged + 1) / rate(b)
 }
 
-/** Weight stands for throughput; one of zero, which was only reached because nobody better was left, counts as very slow. */
-export const rate = (slot: EndpointSlot): number => Math.max(slot.endpoint.weight, 0.001)
+/**
+ * Weight stands for throughput, but for slow start: a young endpoint is drawn seldom, and one that was drawn is as fast as it will be. Were it taken for
+ * slow as well, it would get nothing at all while its peers have little to do. One of weight zero, which was only reached because nobody better was left,
+ * counts as very slow.
+ */
+export const rate = ({ endpoint }: EndpointSlot): number => Math.max(endpoint.weight / (endpoint.slowStart ?? 1), 0.001)

@@ -12,7 +12,6 @@ import { betterOfTwo, type Pool } from './pool.ts'
 /** How much a full KV cache weighs against queued requests. */
 const KV_FACTOR = 0.15
 const KV_MOST = 0.999
-const LOAD_AGE_MAX = limits.staleAfterMissed * limits.reportPeriod
 
 export const leastWait = (pool: Pool, draw: () => number, now: Millis): EndpointSlot =>
   betterOfTwo(pool, draw, (a, b) => compareWaits(a, b, now))
@@ -30,7 +29,7 @@ export function compareWaits(a: EndpointSlot, b: EndpointSlot, now: Millis): num
 function expectedWait(slot: EndpointSlot, now: Millis): number | 'unknown' | 'stale' {
   const { load } = slot
   if (load === undefined || load.load.queueDepth === undefined) return 'unknown'
-  if (now - load.sampledAt > LOAD_AGE_MAX) return 'stale'
+  if (now - load.sampledAt > limits.loadAgeMax) return 'stale'
   const work = Math.max(0, load.load.queueDepth + slot.dispatchedSince - slot.finishedSince)
   const k = Math.min(load.load.kvCacheUse ?? 0, KV_MOST)
   return (work * 100) / rate(slot) + (KV_FACTOR * k) / (1 - k)

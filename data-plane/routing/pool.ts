@@ -55,9 +55,9 @@ export function betterOfTwo(pool: Pool, draw: () => number, compare: (a: Endpoin
   const first = pool.drawIndex(draw())
   const a = pool.slotAt(first)
   if (size === 1) return a
-  let second = pool.drawIndex(draw())
-  // Drawn twice: its neighbour steps in, so that a lone heavy endpoint is still compared with somebody.
-  if (second === first) second = (first + 1 + Math.floor(draw() * (size - 1))) % size
-  const b = pool.slotAt(second)
+  const second = pool.drawIndex(draw())
+  // Drawn twice: its neighbour steps in, so that a lone heavy endpoint is still compared with somebody. A young one waits for a draw of its own.
+  const b = pool.slotAt(second === first ? (first + 1 + Math.floor(draw() * (size - 1))) % size : second)
+  if (second === first && b.endpoint.slowStart !== undefined) return a
   return compare(a, b) <= 0 ? a : b
 }

@@ -67,6 +67,23 @@ test('weights decide how often an endpoint is drawn', () => {
   expect(counts[2]).toBe(0)
 })
 
+test.each(
+  (['LEAST_WAIT', 'LEAST_REQUEST'] as const).flatMap((policy) =>
+    [2, 3, 8].flatMap((size) => [0, 1, 5].map((held) => ({ policy, size, held }))),
+  ),
+)('$policy gives a young endpoint of $size its small share while each peer holds $held requests', ({ policy, size, held }) => {
+  const young = slot('young', { weight: 10, slowStart: 0.1 })
+  const peers = Array.from({ length: size - 1 }, (_, at) => slot(`peer-${at}`))
+  for (const peer of peers) peer.inFlight = held
+  const pool = createPool([young, ...peers])
+  const { choose } = createPolicy(policy)
+  const draw = seeded(7)
+  const share = Array.from({ length: 10_000 }, () => choose(pool, draw, now)).filter((one) => one === young).length / 10_000
+  const fair = 0.1 / (size - 1 + 0.1)
+  expect(share).toBeGreaterThan(fair / 2)
+  expect(share).toBeLessThan(2.2 * fair)
+})
+
 test('LEAST_WAIT turns away from a deep queue, and LEAST_REQUEST from its own charges', () => {
   const [deep, idle, other] = [slot('deep'), slot('idle'), slot('other')]
   for (const one of [deep, idle, other]) one.report({ load: { queueDepth: one === deep ? 50 : 0 }, sampledAt: now })

@@ -27,6 +27,12 @@ test.each<[string, Partial<Endpoint>, string]>([
   ['in a state of tomorrow', { state: 99 as EndpointState }, 'a/x: a state'],
   ['that speaks what nobody here knows', { protocol: 99 as Protocol }, 'a/x: a protocol'],
   ['of a weight that is none', { weight: Number.NaN }, 'a/x: weight NaN'],
+  ['whose slow start would take it for endlessly fast', { slowStart: 0 }, 'a/x: slow start 0'],
 ])('an endpoint %s is refused in words', (_, fields, words) => {
   expect(readEndpoint(wire(fields))).toContain(words)
+})
+
+test('slow start is told where there is one', () => {
+  expect(readEndpoint(wire({ slowStart: 0.1 }))).toMatchObject({ weight: 100, slowStart: 0.1 })
+  expect(readEndpoint(wire({}))).not.toHaveProperty('slowStart')
 })

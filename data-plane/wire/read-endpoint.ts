@@ -48,9 +48,11 @@ export function readEndpoint(wire: WireEndpoint): Endpoint | string {
   if (state === undefined || freshness === undefined) return `endpoint ${wire.id}: a state that this proxy does not know`
   if (protocol === undefined) return `endpoint ${wire.id}: a protocol that this proxy does not know`
   if (!(wire.weight >= 0)) return `endpoint ${wire.id}: weight ${wire.weight} is not a number ≥ 0`
-  const { id, node, zone, address, models, weight, capacity } = wire
+  const { id, node, zone, address, models, weight, capacity, slowStart } = wire
+  if (slowStart !== undefined && !(slowStart > 0 && slowStart <= 1)) return `endpoint ${wire.id}: slow start ${slowStart} is not in 0..1`
   const panic = PANIC[wire.panic]
-  return { id, node, zone, address, protocol, models, weight, state, freshness, capacity, ...(panic !== undefined && { panic }) }
+  const rare = { ...(panic !== undefined && { panic }), ...(slowStart !== undefined && { slowStart }) }
+  return { id, node, zone, address, protocol, models, weight, state, freshness, capacity, ...rare }
 }
 
 export const readLoad = (wire: EndpointLoad): LoadVector => ({

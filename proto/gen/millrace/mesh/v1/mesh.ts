@@ -273,6 +273,8 @@ export interface Endpoint {
   /** Requests the endpoint takes at once; 0 is unknown. */
   capacity: number;
   panic: Panic;
+  /** The factor of slow start within `weight`, 0..1; absent is 1. It bounds the share of requests, and says nothing of how fast the endpoint is. */
+  slowStart?: number | undefined;
 }
 
 export interface LoadUpdate {
@@ -1168,6 +1170,7 @@ function createBaseEndpoint(): Endpoint {
     freshness: 0,
     capacity: 0,
     panic: 0,
+    slowStart: undefined,
   };
 }
 
@@ -1208,6 +1211,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     }
     if (message.panic !== 0) {
       writer.uint32(96).int32(message.panic);
+    }
+    if (message.slowStart !== undefined) {
+      writer.uint32(105).double(message.slowStart);
     }
     return writer;
   },
@@ -1321,6 +1327,14 @@ export const Endpoint: MessageFns<Endpoint> = {
             message.panic = reader.int32() as any;
             continue;
           }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.slowStart = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1351,6 +1365,11 @@ export const Endpoint: MessageFns<Endpoint> = {
       freshness: isSet(object.freshness) ? freshnessFromJSON(object.freshness) : 0,
       capacity: isSet(object.capacity) ? globalThis.Number(object.capacity) : 0,
       panic: isSet(object.panic) ? panicFromJSON(object.panic) : 0,
+      slowStart: isSet(object.slowStart)
+        ? globalThis.Number(object.slowStart)
+        : isSet(object.slow_start)
+        ? globalThis.Number(object.slow_start)
+        : undefined,
     };
   },
 
@@ -1392,6 +1411,9 @@ export const Endpoint: MessageFns<Endpoint> = {
     if (message.panic !== 0) {
       obj.panic = panicToJSON(message.panic);
     }
+    if (message.slowStart !== undefined) {
+      obj.slowStart = floatToJson(message.slowStart);
+    }
     return obj;
   },
 
@@ -1412,6 +1434,7 @@ export const Endpoint: MessageFns<Endpoint> = {
     message.freshness = object.freshness ?? 0;
     message.capacity = object.capacity ?? 0;
     message.panic = object.panic ?? 0;
+    message.slowStart = object.slowStart ?? undefined;
     return message;
   },
 };

@@ -151,7 +151,7 @@ test("an application's Xid, or the fault of a GPU that no server uses, is an eve
   await timePasses(at, QUIET_MS)
   const nodes = await admin('nodes')
   for (const endpoint of [LEFT, RIGHT]) expect(nodes).toMatch(new RegExp(`${endpoint} .* READY `))
-  await until('both serve', () => loads.every((load) => load.served(at).size === 2))
+  expect(loads.map((load) => load.served(at).size)).toEqual([2, 2])
   expect(await readMetric(`http://${agent.fields.metrics}/metrics`, 'millrace_agent_gpu_faults')).toBe(1)
   expect(failures()).toEqual([])
 })

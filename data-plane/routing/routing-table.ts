@@ -4,7 +4,7 @@
  * it joins, which requests may reach it: KServe those of every kind, another gRPC service those of prefix routes, HTTP none.
  * Invariant: a table that was changed step by step answers as one built anew from the last picture.
  */
-import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, type Model, type Protocol, type Route } from '../../core/mesh-snapshot.ts'
+import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, type Protocol, type Route } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
@@ -23,9 +23,8 @@ export class RoutingTable {
     GRPC: new ModelGroups(),
     HTTP: new ModelGroups(),
   }
-  /** All that speak gRPC, for prefix routes; kept while there is a route. */
-  #routed: ModelGroups | undefined
-  #models: readonly Model[] = []
+  /** All that speak gRPC, for prefix routes. Kept also while there is no route, since the first one would else look at every endpoint in one turn. */
+  readonly #routed = new ModelGroups()
   #routes: readonly Route[] = []
 
   constructor(snapshot: MeshSnapshot = EMPTY_SNAPSHOT, slotOf = (endpoint: Endpoint): EndpointSlot => new EndpointSlot(endpoint)) {
@@ -59,7 +58,7 @@ export class RoutingTable {
 
   /** The endpoints that a prefix route to the model leads to. */
   routedTo(model: string): Candidates | undefined {
-    return this.#routed?.candidatesFor(model)
+    return this.#routed.candidatesFor(model)
   }
 
   /** What those speak whom requests of another kind only may reach, or none; undefined when nobody else serves the model. */
@@ -82,7 +81,7 @@ export class RoutingTable {
   }
 
   servesRoutedTo(model: string): boolean {
-    return this.#routed?.serves(model) ?? false
+    return this.#routed.serves(model)
   }
 
   /** Whether requests for some model, or by some route, would. */
@@ -124,11 +123,8 @@ export class RoutingTable {
   setHead({ version, models, routes }: PictureHead): void {
     this.version = version
     this.#routes = [...routes].sort((a, b) => b.prefix.length - a.prefix.length)
-    this.#models = models
     this.#kserve.setRows(models)
-    if (routes.length === 0) this.#routed = undefined
-    else if (this.#routed === undefined) this.#beginRoutes()
-    else this.#routed.setRows(models)
+    this.#routed.setRows(models)
   }
 
   /** This proxy's own view of an endpoint changed. */
@@ -136,21 +132,14 @@ export class RoutingTable {
     if (this.#slots.get(slot.id) === slot) this.#join(slot)
   }
 
-  /** The one change that looks at every endpoint: the first route of a table that has endpoints already. */
-  #beginRoutes(): void {
-    this.#routed = new ModelGroups()
-    this.#routed.setRows(this.#models)
-    for (const slot of this.#slots.values()) if (speaksGrpc(slot)) this.#routed.join(slot)
-  }
-
   #join(slot: EndpointSlot): void {
     this.#byProtocol[slot.endpoint.protocol].join(slot)
-    if (speaksGrpc(slot)) this.#routed?.join(slot)
+    if (speaksGrpc(slot)) this.#routed.join(slot)
   }
 
   #leave(slot: EndpointSlot): void {
     this.#byProtocol[slot.endpoint.protocol].leave(slot)
-    this.#routed?.leave(slot)
+    this.#routed.leave(slot)
   }
 }
 

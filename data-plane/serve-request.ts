@@ -5,9 +5,9 @@
  */
 import { limits } from '../core/limits.ts'
 import { REFUSALS, type Reason } from '../core/mesh-error.ts'
-import type { Protocol } from '../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../core/units.ts'
 import { IMPATIENCE_WORDS, type Impatience, Patience } from './admission/patience.ts'
+import type { Complaint, RequestTally } from './admission/request-tally.ts'
 import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
 import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
@@ -22,10 +22,12 @@ import type { AnswerKind } from './relay/answer-order.ts'
 import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
 import { Exchange, type ExchangeEnd } from './relay/exchange.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
+import { candidatesOf, modelOf, whyUnserved } from './relay/targets.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
 import type { Candidates } from './routing/model-groups.ts'
-import { hasUntried, pick, type RoutingTable } from './routing/routing-table.ts'
+import { hasUntried, pick } from './routing/pick.ts'
+import type { RoutingTable } from './routing/routing-table.ts'
 import { SequenceOwners } from './routing/sequence-owners.ts'
 
 export type Ports = {
@@ -47,39 +49,6 @@ export type Ports = {
   complain(about: Complaint): void
   readonly tally: RequestTally
 }
-
-export type Complaint = {
-  readonly path: string
-  readonly model: string
-  readonly status: number
-  readonly detail: string
-  readonly attempts: number
-  readonly endpoints: readonly string[]
-}
-
-/** Counted over all requests of a worker, for the metrics page. */
-export type RequestTally = {
-  requests: number
-  open: number
-  retries: number
-  messagesOut: number
-  firstMessageTimeouts: number
-  /** Attempts that took longer than their model's row allows. */
-  slowAttempts: number
-  byStatus: number[]
-  refusals: Partial<Record<Reason, number>>
-}
-
-export const newRequestTally = (): RequestTally => ({
-  requests: 0,
-  open: 0,
-  retries: 0,
-  messagesOut: 0,
-  firstMessageTimeouts: 0,
-  slowAttempts: 0,
-  byStatus: new Array(17).fill(0),
-  refusals: {},
-})
 
 export type ServiceOptions = {
   /** Say in the answer which endpoint gave it. */
@@ -162,7 +131,10 @@ export class RequestService implements RequestStreamOwner {
     if (left !== undefined && left <= 0) return this.#onDeadline(exchange)
     const model = modelOf(exchange)
     const candidates = candidatesOf(exchange, ports.routing())
-    if (candidates === undefined) return this.#refuseUnserved(exchange, model)
+    if (candidates === undefined) {
+      const { reason, detail } = whyUnserved(model, ports.routing())
+      return this.#refuse(exchange, reason, detail)
+    }
     for (;;) {
       const slot = this.#choose(exchange, model, candidates, at)
       if (slot === undefined) {
@@ -175,27 +147,17 @@ export class RequestService implements RequestStreamOwner {
         continue
       }
       this.#ledger.charge(slot)
-      exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot)
+      exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot, at)
       if (candidates.timeouts !== undefined)
         exchange.patience = new Patience(this.#wheel, ports.now, candidates.timeouts, exchange, (what) => this.#onSlow(exchange, what))
       return
     }
   }
 
-  #refuseUnserved(exchange: Exchange, model: string): void {
-    const routing = this.#ports.routing()
-    const named = `model ${JSON.stringify(model)}`
-    if (routing.size === 0) return this.#refuse(exchange, 'no-ready-endpoint', 'no endpoint is known yet')
-    const protocol = routing.servedOtherwise(model)
-    if (protocol === undefined) return this.#refuse(exchange, 'unknown-model', `no endpoint serves ${named}`)
-    const cure = protocol === 'GRPC' ? 'call that service, by a prefix under "routes"' : 'this proxy passes no requests on to HTTP'
-    this.#refuse(exchange, 'other-protocol', `${named} is served by ${PROTOCOL_WORDS[protocol]} only: ${cure}`)
-  }
-
   /** Requests of one sequence go to one endpoint; others wherever they wait least. */
   #choose(exchange: Exchange, model: string, candidates: Candidates, at: Millis): EndpointSlot | undefined {
     const sequence = exchange.scanner?.sequence
-    if (sequence === undefined) return pick(candidates, exchange.excluded, this.#ports.draw, at)
+    if (sequence === undefined) return pick(candidates, { now: at, draw: this.#ports.draw, excluded: exchange.excluded })
     return this.#sequences.ownerOf(model, sequence, candidates.slots, exchange.excluded)
   }
 
@@ -278,6 +240,11 @@ export class RequestService implements RequestStreamOwner {
       exchange.excluded.length = 0
     }
     return verdict.free || this.#budget.take()
+  }
+
+  onAnswerBegan({ slot, attemptAt }: Exchange): void {
+    const at = this.#ports.now()
+    slot?.firstByte.record(millis(at - attemptAt), at)
   }
 
   expireIfDue(exchange: Exchange): boolean {
@@ -396,22 +363,6 @@ const NO_FIELDS: readonly HeaderField[] = []
 const NO_BYTES = new Uint8Array(0)
 const NOT_GRPC = 'this port speaks gRPC: content-type application/grpc by POST'
 const NOT_GRPC_LINE = Uint8Array.from(`${NOT_GRPC}\n`, (letter) => letter.charCodeAt(0))
-
-function modelOf(exchange: Exchange): string {
-  if (exchange.method.kind === 'route') return exchange.method.model
-  return exchange.scanner?.model ?? '*'
-}
-
-function candidatesOf({ method, scanner }: Exchange, routing: RoutingTable): Candidates | undefined {
-  if (method.kind === 'route') return routing.routedTo(method.model)
-  const model = scanner?.model
-  return model === undefined ? routing.someCandidates : routing.candidatesFor(model)
-}
-
-const PROTOCOL_WORDS = { KSERVE_GRPC: "KServe's gRPC", GRPC: "another gRPC service than KServe's", HTTP: 'HTTP' } as const satisfies Record<
-  Protocol,
-  string
->
 
 /** Why the connection itself did not come about, or did not last, is worth telling. */
 const LOST: readonly Reason[] = ['upstream-unreachable', 'upstream-lost']

@@ -4,7 +4,7 @@
  * Invariants: exactly one `onEnded`; a broken answer never looks whole; what was promised to a client (a response head) is never retried.
  */
 import { limits } from '../../core/limits.ts'
-import type { Millis } from '../../core/units.ts'
+import { type Millis, millis } from '../../core/units.ts'
 import type { Impatience, Patience } from '../admission/patience.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
 import { MessageWalker } from '../grpc/message-walker.ts'
@@ -40,6 +40,8 @@ export type ExchangeOwner = {
   /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
   onFurther(exchange: Exchange, stream: Stream): void
   onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
+  /** The first byte of the current attempt's answer has come. */
+  onAnswerBegan(exchange: Exchange): void
   /** Ends an exchange whose deadline has passed, whether or not its timer has said so; answers whether it has. */
   expireIfDue(exchange: Exchange): boolean
   onEnded(exchange: Exchange, end: ExchangeEnd): void
@@ -64,6 +66,8 @@ export class Exchange implements StreamSink {
   /** The endpoint of the current attempt. */
   slot: EndpointSlot | undefined
   attempts = 0
+  /** When the current attempt began. */
+  attemptAt = millis(0)
   excluded: EndpointSlot[] = []
   over = false
   headSent = false
@@ -78,6 +82,7 @@ export class Exchange implements StreamSink {
   #sentUp = 0
   #credited = 0
   #walker = new MessageWalker()
+  #answerBegan = false
 
   constructor(
     down: Downstream,
@@ -104,7 +109,7 @@ export class Exchange implements StreamSink {
 
   /** A byte of the current attempt's first message has come. */
   get answerBegan(): boolean {
-    return this.#walker.messages > 0 || this.#walker.torn
+    return this.#answerBegan
   }
 
   get messagesOut(): number {
@@ -159,12 +164,14 @@ export class Exchange implements StreamSink {
   }
 
   /** One attempt: the head, then everything that has come so far. */
-  attempt(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot): void {
+  attempt(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot, now: Millis): void {
     const kept = this.#kept
     const length = kept === undefined ? 0 : kept.length
     this.slot = slot
     this.attempts++
+    this.attemptAt = now
     this.#walker = new MessageWalker()
+    this.#answerBegan = false
     this.#sentUp = 0
     const up = connection.open(fields, this.#requestEnded && length === 0)
     up.sink = this
@@ -247,6 +254,10 @@ export class Exchange implements StreamSink {
     if (stream !== this.#up || this.over) return
     this.#walker.feed(source, start, end)
     if (end > start) {
+      if (!this.#answerBegan) {
+        this.#answerBegan = true
+        this.#owner.onAnswerBegan(this)
+      }
       const sent = this.down.sendData(source, start, end, false)
       if (sent > 0) stream.returnCredit(sent, true)
     }

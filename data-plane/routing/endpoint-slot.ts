@@ -1,6 +1,7 @@
 /** What one worker knows of one endpoint by itself: its charges, its evidence, and the last report. Outlives snapshots; the ledger alone writes the charges. */
 import type { DatedLoad } from '../../core/load-vector.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
+import { PeakEwma } from './peak-ewma.ts'
 
 export class EndpointSlot {
   endpoint: Endpoint
@@ -14,6 +15,8 @@ export class EndpointSlot {
   dispatchedSince = 0
   finishedSince = 0
   load: DatedLoad | undefined
+  /** From an attempt's start to the first byte of its answer, as this worker saw it. */
+  readonly firstByte = new PeakEwma()
   /** This proxy saw its connections fail: others come first until a fresh connection succeeds. */
   ejected = false
   /** What is wrong between this proxy and it, in words that a caller may read; empty when nothing is known to be. */

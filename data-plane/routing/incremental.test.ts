@@ -4,7 +4,8 @@ import { ENDPOINT_STATES, type Endpoint, type Freshness, type Model, POLICIES, P
 import { millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import type { Candidates } from './model-groups.ts'
-import { pick, RoutingTable } from './routing-table.ts'
+import { pick } from './pick.ts'
+import { RoutingTable } from './routing-table.ts'
 import { WeightedSet } from './weighted-set.ts'
 
 const seeded = (seed: number) => () => {
@@ -154,7 +155,7 @@ test('a policy keeps its place when the picture changes around it', () => {
   })
   const next = () => {
     const candidates = table.candidatesFor('a')
-    return candidates === undefined ? undefined : pick(candidates, [], draw, millis(0))?.id
+    return candidates === undefined ? undefined : pick(candidates, { now: millis(0), draw, excluded: [] })?.id
   }
   const seen = ids.map((id, at) => {
     table.upsert(ready(id))
@@ -180,12 +181,12 @@ test('of ten thousand, those that were tried are never picked again, and the las
   if (candidates === undefined) throw new Error('they serve every model')
   const tried = new Set<EndpointSlot>()
   for (let i = 0; i < 200; i++) {
-    const slot = pick(candidates, [...tried], draw, millis(0)) as EndpointSlot
+    const slot = pick(candidates, { now: millis(0), draw, excluded: [...tried] }) as EndpointSlot
     expect(tried.has(slot)).toBe(false)
     tried.add(slot)
   }
   const few = candidates.slots.slice(0, 3)
   for (const slot of candidates.slots.slice(3)) table.remove(slot.id)
-  expect(pick(candidates, few.slice(0, 2), draw, millis(0))).toBe(few[2])
-  expect(pick(candidates, few, draw, millis(0))).toBeUndefined()
+  expect(pick(candidates, { now: millis(0), draw, excluded: few.slice(0, 2) })).toBe(few[2])
+  expect(pick(candidates, { now: millis(0), draw, excluded: few })).toBeUndefined()
 })

@@ -1,8 +1,13 @@
 /** The one with fewer of our requests per weight, of two drawn by weight. Needs no report. */
 import type { EndpointSlot } from './endpoint-slot.ts'
-import { betterOfTwo, type Pool } from './pool.ts'
+import type { Policy } from './policy.ts'
+import { betterOfTwo } from './pool.ts'
 
-export const leastRequest = (pool: Pool, draw: () => number): EndpointSlot => betterOfTwo(pool, draw, compareCharges)
+export const leastRequest: Policy = {
+  name: 'LEAST_REQUEST',
+  choose: (pool, { draw }) => betterOfTwo(pool, draw, compareCharges),
+  terms: (slot) => ({ charged: slot.charged, rate: rate(slot) }),
+}
 
 /** One more request counts, so that of two idle endpoints the heavier is the better. */
 export function compareCharges(a: EndpointSlot, b: EndpointSlot): number {

@@ -7,14 +7,18 @@ import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { compareCharges, rate } from './least-request.ts'
-import { betterOfTwo, type Pool } from './pool.ts'
+import type { Policy } from './policy.ts'
+import { betterOfTwo } from './pool.ts'
 
 /** How much a full KV cache weighs against queued requests. */
 const KV_FACTOR = 0.15
 const KV_MOST = 0.999
 
-export const leastWait = (pool: Pool, draw: () => number, now: Millis): EndpointSlot =>
-  betterOfTwo(pool, draw, (a, b) => compareWaits(a, b, now))
+export const leastWait: Policy = {
+  name: 'LEAST_WAIT',
+  choose: (pool, { draw, now }) => betterOfTwo(pool, draw, (a, b) => compareWaits(a, b, now)),
+  terms: (slot, { now }) => ({ wait: expectedWait(slot, now), charged: slot.charged, rate: rate(slot) }),
+}
 
 export function compareWaits(a: EndpointSlot, b: EndpointSlot, now: Millis): number {
   const waitA = expectedWait(a, now)

@@ -1,27 +1,32 @@
-/** What every routing policy is: a choice among endpoints that may all serve the request. Pure; the draw and the time come in. */
+/** What every routing policy is: a choice among endpoints that may all serve the request. Pure; the draw and the time come in with the ask. */
 import type { PolicyName } from '../../core/mesh-snapshot.ts'
-import type { Millis } from '../../core/units.ts'
+import type { Ask } from './ask.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { leastRequest } from './least-request.ts'
 import { leastWait } from './least-wait.ts'
 import type { Pool } from './pool.ts'
 import { roundRobin } from './round-robin.ts'
 
+/** What a policy saw of one endpoint, term by term, for whoever asks why: numbers in the policy's own units, or a word where there is none. */
+export type Terms = Readonly<Record<string, number | string>>
+
 export type Policy = {
   readonly name: PolicyName
-  /** The pool is not empty. `draw` answers a number in [0, 1). */
-  choose(pool: Pool, draw: () => number, now: Millis): EndpointSlot
+  /** The pool is not empty. */
+  choose(pool: Pool, ask: Ask): EndpointSlot
+  /** Asked of sampled requests only: it may cost what it likes, and changes nothing. */
+  terms(slot: EndpointSlot, ask: Ask): Terms
 }
 
 /** A policy may hold a cursor, so each model gets its own. */
 export function createPolicy(name: PolicyName): Policy {
   switch (name) {
     case 'LEAST_WAIT':
-      return { name, choose: leastWait }
+      return leastWait
     case 'LEAST_REQUEST':
-      return { name, choose: leastRequest }
+      return leastRequest
     case 'ROUND_ROBIN':
-      return { name, choose: roundRobin() }
+      return roundRobin()
     default:
       return name satisfies never
   }

@@ -1,11 +1,14 @@
 /** One after the other, whatever their load: for servers that are all alike, and to compare with. */
-import type { EndpointSlot } from './endpoint-slot.ts'
-import type { Pool } from './pool.ts'
+import type { Policy } from './policy.ts'
 
-export function roundRobin(): (pool: Pool) => EndpointSlot {
+export function roundRobin(): Policy {
   let next = 0
-  return (pool) => {
-    next = (next + 1) % pool.size
-    return pool.slotAt(next)
+  return {
+    name: 'ROUND_ROBIN',
+    choose: (pool) => {
+      next = (next + 1) % pool.size
+      return pool.slotAt(next)
+    },
+    terms: (slot) => ({ weight: slot.endpoint.weight }),
   }
 }

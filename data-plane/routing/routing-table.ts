@@ -5,11 +5,8 @@
  * Invariant: a table that was changed step by step answers as one built anew from the last picture.
  */
 import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, type Protocol, type Route } from '../../core/mesh-snapshot.ts'
-import type { Millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
-import type { Policy } from './policy.ts'
-import { createPool, type Pool } from './pool.ts'
 
 export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes'>
 
@@ -146,40 +143,3 @@ export class RoutingTable {
 const speaksGrpc = ({ endpoint }: EndpointSlot): boolean => endpoint.protocol !== 'HTTP'
 
 const sameModels = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((model, at) => model === b[at])
-
-/** The first tier with somebody who was not tried yet decides. */
-export function pick(from: Candidates, excluded: readonly EndpointSlot[], draw: () => number, now: Millis): EndpointSlot | undefined {
-  const { tiers, policy } = from
-  for (let at = 0; at < tiers.length; at++) {
-    const tier = tiers[at] as Pool
-    if (tier.size === 0) continue
-    if (excluded.length === 0) return policy.choose(tier, draw, now)
-    const slot = chooseUntried(policy, tier, excluded, draw, now)
-    if (slot !== undefined) return slot
-  }
-  return undefined
-}
-
-const REDRAWS = 8
-
-/** Where few of many were tried, to draw again is cheaper than to gather the rest; the rest is gathered when luck is bad, or they are few. */
-function chooseUntried(
-  policy: Policy,
-  tier: Pool,
-  excluded: readonly EndpointSlot[],
-  draw: () => number,
-  now: Millis,
-): EndpointSlot | undefined {
-  if (tier.size > REDRAWS * excluded.length)
-    for (let tries = 0; tries < REDRAWS; tries++) {
-      const slot = policy.choose(tier, draw, now)
-      if (!excluded.includes(slot)) return slot
-    }
-  const rest = tier.slots.filter((slot) => !excluded.includes(slot))
-  return rest.length === 0 ? undefined : policy.choose(createPool(rest), draw, now)
-}
-
-export function hasUntried(from: Candidates, excluded: readonly EndpointSlot[]): boolean {
-  for (const tier of from.tiers) for (let at = 0; at < tier.size; at++) if (!excluded.includes(tier.slotAt(at))) return true
-  return false
-}

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, POLICIES } from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
+import type { Ask } from './ask.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { Ledger } from './ledger.ts'
+import { pick } from './pick.ts'
 import { createPolicy } from './policy.ts'
 import { createPool } from './pool.ts'
-import { pick, RoutingTable } from './routing-table.ts'
+import { RoutingTable } from './routing-table.ts'
 
 const endpoint = (id: string, more: Partial<Endpoint> = {}): Endpoint => ({
   id,
@@ -26,11 +28,12 @@ const seeded = (seed: number) => () => {
   return seed / 2_147_483_647
 }
 const now = millis(1_000)
+const ask = (draw: () => number, at = now): Ask => ({ now: at, draw, excluded: [] })
 const table = (endpoints: Endpoint[], more: Partial<MeshSnapshot> = {}): RoutingTable =>
   new RoutingTable({ ...EMPTY_SNAPSHOT, endpoints, ...more }, (one) => new EndpointSlot(one))
 const pickFrom = (from: RoutingTable, model = 'm', excluded: readonly EndpointSlot[] = [], draw = seeded(1)) => {
   const candidates = from.candidatesFor(model)
-  return candidates === undefined ? undefined : pick(candidates, excluded, draw, now)
+  return candidates === undefined ? undefined : pick(candidates, { now, draw, excluded })
 }
 
 describe.each(POLICIES)('%s keeps the contract of every policy:', (name) => {
@@ -38,9 +41,9 @@ describe.each(POLICIES)('%s keeps the contract of every policy:', (name) => {
     const pool = createPool([slot('a'), slot('b'), slot('c', { weight: 0 })])
     const policy = createPolicy(name)
     const draw = seeded(3)
-    for (let i = 0; i < 1_000; i++) expect(pool.slots).toContain(policy.choose(pool, draw, now))
+    for (let i = 0; i < 1_000; i++) expect(pool.slots).toContain(policy.choose(pool, ask(draw)))
     const lone = slot('z', { weight: 0 })
-    expect(policy.choose(createPool([lone]), draw, now)).toBe(lone)
+    expect(policy.choose(createPool([lone]), ask(draw))).toBe(lone)
   })
 
   test('equal endpoints get equal shares when each choice is charged', () => {
@@ -49,7 +52,7 @@ describe.each(POLICIES)('%s keeps the contract of every policy:', (name) => {
     const policy = createPolicy(name)
     const ledger = new Ledger()
     const draw = seeded(5)
-    for (let i = 0; i < 4_000; i++) ledger.charge(policy.choose(pool, draw, now))
+    for (let i = 0; i < 4_000; i++) ledger.charge(policy.choose(pool, ask(draw)))
     for (const one of slots) expect(one.inFlight).toBeGreaterThan(900)
   })
 })
@@ -78,7 +81,7 @@ test.each(
   const pool = createPool([young, ...peers])
   const { choose } = createPolicy(policy)
   const draw = seeded(7)
-  const share = Array.from({ length: 10_000 }, () => choose(pool, draw, now)).filter((one) => one === young).length / 10_000
+  const share = Array.from({ length: 10_000 }, () => choose(pool, ask(draw))).filter((one) => one === young).length / 10_000
   const fair = 0.1 / (size - 1 + 0.1)
   expect(share).toBeGreaterThan(fair / 2)
   expect(share).toBeLessThan(2.2 * fair)
@@ -90,17 +93,17 @@ test('LEAST_WAIT turns away from a deep queue, and LEAST_REQUEST from its own ch
   const pool = createPool([deep, idle, other])
   const draw = seeded(2)
   const waits = createPolicy('LEAST_WAIT')
-  for (let i = 0; i < 500; i++) expect(waits.choose(pool, draw, now)).not.toBe(deep)
+  for (let i = 0; i < 500; i++) expect(waits.choose(pool, ask(draw))).not.toBe(deep)
   idle.inFlight = 9
   const requests = createPolicy('LEAST_REQUEST')
-  for (let i = 0; i < 500; i++) expect(requests.choose(createPool([idle, other]), draw, now)).toBe(other)
+  for (let i = 0; i < 500; i++) expect(requests.choose(createPool([idle, other]), ask(draw))).toBe(other)
 })
 
 test('what was dispatched since the report counts as if it were reported', () => {
   const [a, b] = [slot('a'), slot('b')]
   for (const one of [a, b]) one.report({ load: { queueDepth: 0 }, sampledAt: now })
   a.dispatchedSince = 3
-  expect(createPolicy('LEAST_WAIT').choose(createPool([a, b]), seeded(1), now)).toBe(b)
+  expect(createPolicy('LEAST_WAIT').choose(createPool([a, b]), ask(seeded(1)))).toBe(b)
   a.report({ load: { queueDepth: 0 }, sampledAt: now })
   expect(a.dispatchedSince).toBe(0)
 })
@@ -111,9 +114,9 @@ test('a stale report loses to a fresh one, and two stale ones fall back to the l
   fresh.report({ load: { queueDepth: 4 }, sampledAt: millis(9_000) })
   const policy = createPolicy('LEAST_WAIT')
   const pool = createPool([old, fresh])
-  expect(policy.choose(pool, seeded(1), millis(10_000))).toBe(fresh)
+  expect(policy.choose(pool, ask(seeded(1), millis(10_000)))).toBe(fresh)
   fresh.inFlight = 5
-  expect(policy.choose(pool, seeded(1), millis(60_000))).toBe(old)
+  expect(policy.choose(pool, ask(seeded(1), millis(60_000)))).toBe(old)
 })
 
 test('tiers are asked in order: serving, busy, last resort, ejected, and FAILED only in panic; DRAINING and STARTING never', () => {

@@ -1,0 +1,35 @@
+/** What a worker counts of its requests, and what it says of one that ended badly. */
+import type { Reason } from '../../core/mesh-error.ts'
+
+export type Complaint = {
+  readonly path: string
+  readonly model: string
+  readonly status: number
+  readonly detail: string
+  readonly attempts: number
+  readonly endpoints: readonly string[]
+}
+
+/** Counted over all requests of a worker, for the metrics page. */
+export type RequestTally = {
+  requests: number
+  open: number
+  retries: number
+  messagesOut: number
+  firstMessageTimeouts: number
+  /** Attempts that took longer than their model's row allows. */
+  slowAttempts: number
+  byStatus: number[]
+  refusals: Partial<Record<Reason, number>>
+}
+
+export const newRequestTally = (): RequestTally => ({
+  requests: 0,
+  open: 0,
+  retries: 0,
+  messagesOut: 0,
+  firstMessageTimeouts: 0,
+  slowAttempts: 0,
+  byStatus: new Array(17).fill(0),
+  refusals: {},
+})

@@ -1,0 +1,11 @@
+/** One question for an endpoint: what a choice may depend on beside the endpoints themselves. Made once for each attempt. */
+import type { Millis } from '../../core/units.ts'
+import type { EndpointSlot } from './endpoint-slot.ts'
+
+export type Ask = {
+  readonly now: Millis
+  /** Answers a number in [0, 1). */
+  readonly draw: () => number
+  /** Endpoints that this request has tried, or found full. */
+  readonly excluded: readonly EndpointSlot[]
+}

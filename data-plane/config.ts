@@ -16,6 +16,11 @@ const verb = {
     metricsListen: { value: 'host:port', about: 'metrics and health over HTTP', schema: hostPort, fallback: '127.0.0.1:7404' },
     static: { value: 'file', about: 'a snapshot file instead of a control plane; read again when it changes', schema: z.string().min(1) },
     controlPlane: { value: 'host:port', about: 'the control plane to follow', schema: hostPort },
+    models: {
+      value: 'file',
+      about: 'models and routes of a proxy that follows a control plane; read again when it changes',
+      schema: z.string().min(1),
+    },
     stateDir: {
       value: 'dir',
       about: 'where the last good picture is kept, to start from while the control plane is away',
@@ -52,6 +57,8 @@ export function readProxySettings(argv: readonly string[]): ProxySettings {
     throw new UsageError('needs exactly one of --static FILE and --control-plane HOST:PORT')
   if (settings.stateDir !== undefined && settings.controlPlane === undefined)
     throw new UsageError('--state-dir goes with --control-plane: a static file is on the disk already')
+  if (settings.models !== undefined && settings.controlPlane === undefined)
+    throw new UsageError('--models goes with --control-plane: a static file names models itself')
   checkTlsSettings(settings)
   return settings
 }

@@ -5,7 +5,7 @@ import { type HttpEndpoint, serveMetrics } from '../core/edge/metrics.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
 import { EMPTY_SNAPSHOT, type MeshSnapshot } from '../core/mesh-snapshot.ts'
-import { readProxySettings } from './config.ts'
+import { type ProxySettings, readProxySettings } from './config.ts'
 import { checkConfig } from './wire/check-config.ts'
 import { connectionRules } from './wire/connection-settings.ts'
 import { followControlPlane, restorePicture } from './wire/follow-control-plane.ts'
@@ -14,8 +14,7 @@ import { Primary } from './wire/primary.ts'
 import { OwnVitals } from './wire/process-metrics.ts'
 import { createProxyMetrics } from './wire/proxy-metrics.ts'
 import { replacePicture } from './wire/replace-picture.ts'
-import type { SavedPicture } from './wire/state-file.ts'
-import { readStaticFile } from './wire/static-file.ts'
+import { type FileForm, readStaticFile } from './wire/static-file.ts'
 import { fileStamp, watchStaticFile } from './wire/static-watch.ts'
 import { ListenerTls } from './wire/tls-listener.ts'
 import { endpointTlsOf, listenerFilesOf } from './wire/tls-settings.ts'
@@ -31,8 +30,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   const log = createLog('data-plane', settings.logLevel)
   const life = new ProcessLife(log)
   const restored = settings.stateDir === undefined ? undefined : restorePicture(settings.stateDir, log)
-  const stamp = settings.static === undefined ? '' : fileStamp(settings.static)
-  const first = settings.static === undefined ? snapshotOf(restored) : readStaticFile(settings.static)
+  const file = pictureFileOf(settings)
+  const stamp = file === undefined ? '' : fileStamp(file.path)
+  let read = file === undefined ? EMPTY_SNAPSHOT : readStaticFile(file.path, file.form)
   const { workers, nameEndpoints } = settings
   const front: FrontOptions = { proxyProtocolFrom: settings.proxyProtocolFrom }
   const files = listenerFilesOf(settings)
@@ -56,8 +56,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   life.onStop('vitals', () => vitals.stop())
   life.onStop('workers', () => primary.stop())
   life.obeySignals()
-  primary.change(first.endpoints, [])
-  primary.setHead(first)
+  primary.change(restored === undefined ? read.endpoints : restored.held.map((one) => one.endpoint), [])
+  primary.setHead(restored === undefined ? read : { ...read, version: restored.version })
   const listen = await primary.start()
   if (tls !== undefined) {
     tls.watch()
@@ -65,24 +65,27 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.on('SIGHUP', () => tls.reload())
   }
   process.on('SIGUSR2', () => void primary.restartWorkers())
+  const { controlPlane: address, proxyId, zone, stateDir: dir } = settings
+  const state = dir === undefined ? undefined : { dir, restored }
+  const about = { proxyId, zone, version: VERSION, log }
+  const following = address === undefined ? undefined : followControlPlane(primary, { address, ...about }, () => read, state)
+  if (following !== undefined) life.onStop('mesh stream', () => following.stop())
   const reloads = { good: 0, bad: 0 }
-  if (settings.static !== undefined) {
+  if (file !== undefined) {
+    const { path, form } = file
     const onSnapshot = async (snapshot: MeshSnapshot): Promise<void> => {
-      await replacePicture(primary, snapshot)
+      read = snapshot
+      if (following === undefined) await replacePicture(primary, snapshot)
+      else primary.setHead({ ...snapshot, version: following.mesh.snapshotVersion || (restored?.version ?? '') })
       reloads.good++
-      log.info({ version: snapshot.version, endpoints: snapshot.endpoints.length }, 'static.read')
+      log.info({ version: snapshot.version, endpoints: snapshot.endpoints.length }, `${form}.read`)
     }
     const onBad = (complaint: string): void => {
       reloads.bad++
-      log.error({ complaint }, 'static.refused')
+      log.error({ complaint }, `${form}.refused`)
     }
-    life.onStop('static file', watchStaticFile(settings.static, stamp, { onSnapshot, onBad }))
+    life.onStop(`${form} file`, watchStaticFile(path, form, stamp, { onSnapshot, onBad }))
   }
-  const { controlPlane: address, proxyId, zone, stateDir: dir } = settings
-  const state = dir === undefined ? undefined : { dir, restored }
-  const following =
-    address === undefined ? undefined : followControlPlane(primary, { address, proxyId, zone, version: VERSION, log }, state)
-  if (following !== undefined) life.onStop('mesh stream', () => following.stop())
   const registry = createProxyMetrics({ primary, following, staticReloads: reloads, tls, own: vitals, version: VERSION })
   endpoint = await serveMetrics(settings.metricsListen, registry, () => {
     if (life.stopping) return { ok: false, detail: 'this proxy is stopping' }
@@ -94,5 +97,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   announceReady('data-plane', { listen, metrics: endpoint.address })
 }
 
-const snapshotOf = (saved: SavedPicture | undefined): MeshSnapshot =>
-  saved === undefined ? EMPTY_SNAPSHOT : { ...EMPTY_SNAPSHOT, version: saved.version, endpoints: saved.held.map((one) => one.endpoint) }
+/** A proxy reads at most one: its whole picture, or what a control plane does not say. */
+function pictureFileOf({ static: whole, models }: ProxySettings): { readonly path: string; readonly form: FileForm } | undefined {
+  if (whole !== undefined) return { path: whole, form: 'static' }
+  return models === undefined ? undefined : { path: models, form: 'models' }
+}

@@ -9,7 +9,11 @@ export function checkConfig(settings: ProxySettings): string {
   const found: string[] = []
   const contexts = new TlsContexts(() => {})
   if (settings.static === undefined) found.push(`follows the control plane at ${settings.controlPlane}`)
-  else {
+  if (settings.models !== undefined) {
+    const { models, routes } = readStaticFile(settings.models, 'models')
+    found.push(`${settings.models} names ${count(models, 'model')} and ${count(routes, 'route')}`)
+  }
+  if (settings.static !== undefined) {
     const { endpoints, models, routes } = readStaticFile(settings.static)
     for (const { tls } of endpoints) if (tls !== undefined) contexts.get(tls)
     found.push(`${settings.static} names ${count(endpoints, 'endpoint')}, ${count(models, 'model')} and ${count(routes, 'route')}`)

@@ -1,5 +1,6 @@
 /** A proxy that follows a control plane: starts from what it saved, hears the differences, tells outcomes, and saves what it hears. */
 import type { Logger } from '../../core/edge/log.ts'
+import type { PictureHead } from '../routing/routing-table.ts'
 import { MeshClient, type MeshClientOptions } from './mesh-client.ts'
 import { OutcomeReporter } from './outcome-reporter.ts'
 import type { Primary } from './primary.ts'
@@ -27,11 +28,15 @@ export function restorePicture(dir: string, log: Logger): SavedPicture | undefin
   }
 }
 
+/** What the control plane does not say: it comes from a file of the proxy's own, or is empty. */
+export type Rules = Omit<PictureHead, 'version'>
+
 export type Following = { readonly mesh: MeshClient; readonly saver: StateSaver | undefined; stop(): Promise<void> }
 
 export function followControlPlane(
   primary: Primary,
   about: Pick<MeshClientOptions, 'address' | 'proxyId' | 'zone' | 'version' | 'log'>,
+  rules: () => Rules,
   state: { readonly dir: string; readonly restored: SavedPicture | undefined } | undefined,
 ): Following {
   const mesh = new MeshClient({
@@ -39,7 +44,7 @@ export function followControlPlane(
     held: state?.restored?.held ?? [],
     onChange: async (upserts, removed, version) => {
       saver?.changed()
-      await changePicture(primary, upserts, removed, { version, models: [], routes: [] })
+      await changePicture(primary, upserts, removed, () => ({ ...rules(), version }))
       reporter.forget(removed)
     },
     onLoads: (rows) => primary.setLoads(rows),

@@ -138,8 +138,12 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
     () => primary.sums.unshown,
   )
   addProcessMetrics(registry, primary, own, version)
-  counter('millrace_static_reloads_total', 'Static files read again.', () => staticReloads.good)
-  counter('millrace_static_reloads_refused_total', 'Static files that were wrong; the last good one stayed.', () => staticReloads.bad)
+  counter('millrace_static_reloads_total', 'Changes of --static or --models files that were taken.', () => staticReloads.good)
+  counter(
+    'millrace_static_reloads_refused_total',
+    'Changes of such files that were wrong; the last good one stayed.',
+    () => staticReloads.bad,
+  )
   counter('millrace_state_saves_total', 'Times that the picture was saved to --state-dir.', () => following?.saver?.saves ?? 0)
   counter('millrace_state_save_failures_total', 'Times that it could not be saved.', () => following?.saver?.failures ?? 0)
   gauge('millrace_mesh_connected', '1 while the control plane’s stream is open.', () => Number(mesh?.connected ?? false))

@@ -7,12 +7,12 @@ import type { Primary } from './primary.ts'
 
 type Changed = Pick<Primary, 'change' | 'setHead' | 'holdBreaks'>
 
-/** Who is not named stays as it is. Two at once would mix: whoever calls waits for the one before. */
+/** Who is not named stays as it is. Two at once would mix: whoever calls waits for the one before. The head is asked for when its turn comes. */
 export async function changePicture(
   primary: Changed,
   upserts: readonly Endpoint[],
   removed: readonly string[],
-  head: PictureHead,
+  head: () => PictureHead,
 ): Promise<void> {
   primary.holdBreaks(true)
   try {
@@ -20,7 +20,7 @@ export async function changePicture(
       primary.change(upserts.slice(at, at + limits.feedRowsMax), [])
       await nextTurn()
     }
-    primary.setHead(head)
+    primary.setHead(head())
     for (let at = 0; at < removed.length; at += limits.feedRowsMax) {
       primary.change([], removed.slice(at, at + limits.feedRowsMax))
       await nextTurn()
@@ -36,5 +36,5 @@ export async function replacePicture(primary: Changed & Pick<Primary, 'endpointI
   await nextTurn()
   const gone = [...primary.endpointIds].filter((id) => !named.has(id))
   await nextTurn()
-  await changePicture(primary, snapshot.endpoints, gone, snapshot)
+  await changePicture(primary, snapshot.endpoints, gone, () => snapshot)
 }

@@ -3,7 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { limits } from '../../core/limits.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import type { PictureHead } from '../routing/routing-table.ts'
-import { readStaticFile } from './static-file.ts'
+import { type FileForm, readStaticFile } from './static-file.ts'
+
+export type ReadOrder = { readonly path: string; readonly form: FileForm }
 
 export type FromReader =
   | { readonly kind: 'rows'; readonly endpoints: readonly Endpoint[] }
@@ -11,9 +13,9 @@ export type FromReader =
   | { readonly kind: 'bad'; readonly complaint: string }
 
 /** Starts when the first piece is asked for. */
-function* pieces(path: string): Generator<FromReader, void> {
+function* pieces({ path, form }: ReadOrder): Generator<FromReader, void> {
   try {
-    const { version, models, routes, endpoints } = readStaticFile(path)
+    const { version, models, routes, endpoints } = readStaticFile(path, form)
     for (let at = 0; at < endpoints.length; at += limits.feedRowsMax)
       yield { kind: 'rows', endpoints: endpoints.slice(at, at + limits.feedRowsMax) }
     yield { kind: 'end', head: { version, models, routes } }
@@ -22,7 +24,7 @@ function* pieces(path: string): Generator<FromReader, void> {
   }
 }
 
-const reading = pieces(workerData as string)
+const reading = pieces(workerData as ReadOrder)
 parentPort?.on('message', () => {
   const { value } = reading.next()
   if (value !== undefined) parentPort?.postMessage(value)

@@ -74,6 +74,15 @@ test.each([
   expect(() => parseStaticFile(text, 'mesh.json')).toThrow(complaint)
 })
 
+test('a file beside a control plane says models and routes, and no endpoints', () => {
+  const text = '{ "models": [ { "name": "llm", "policy": "ROUND_ROBIN" } ] }'
+  expect(parseStaticFile(text, 'models.json', 'models')).toMatchObject({ models: [{ name: 'llm' }], routes: [], endpoints: [] })
+  expect(() => parseStaticFile(GOOD, 'models.json', 'models')).toThrow(
+    'models.json:3: endpoints: there is no such field; known are models, routes',
+  )
+  expect(() => parseStaticFile(text.replace('ROUND', 'SQUARE'), 'models.json', 'models')).toThrow('models.json:1: models[0].policy: ')
+})
+
 const ALIASES = [
   'a: &a [x]',
   ...Array.from({ length: 8 }, (_, i) => `${'bcdefghi'[i]}: &${'bcdefghi'[i]} [${`*${'abcdefgh'[i]},`.repeat(9)}]`),

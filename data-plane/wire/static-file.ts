@@ -1,10 +1,11 @@
 /**
- * A snapshot from a file (JSON, or YAML with the same names). Where it is wrong the complaint names file, line, field and cure.
+ * A snapshot from a file (JSON, or YAML with the same names), whole or without endpoints, for a proxy that hears of these from a control plane.
+ * Where it is wrong the complaint names file, line, field and cure.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { inWords, readPlaced } from '../../core/edge/placed-file.ts'
+import { inWords, type KnownFields, readPlaced } from '../../core/edge/placed-file.ts'
 import { UsageError } from '../../core/edge/settings.ts'
 import { isEndpointId } from '../../core/ids.ts'
 import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../core/mesh-snapshot.ts'
@@ -36,13 +37,17 @@ const tls = z
   })
   .refine((one) => (one.cert === undefined) === (one.key === undefined), 'cert and key need one another')
 
-const fileSchema = z.strictObject({
+const rules = {
   models: z
     .array(z.strictObject({ name: z.string().min(1), policy: z.enum(POLICIES).default('LEAST_WAIT'), timeouts: timeouts.optional() }))
     .default([]),
   routes: z
     .array(z.strictObject({ prefix: z.string().startsWith('/', 'wants a path that begins with /'), model: z.string().min(1) }))
     .default([]),
+}
+
+const wholeSchema = z.strictObject({
+  ...rules,
   endpoints: z.array(
     z.strictObject({
       id: z.string().refine(isEndpointId, 'wants letters, digits and signs without blanks, for example gpu-a/triton'),
@@ -59,17 +64,29 @@ const fileSchema = z.strictObject({
   ),
 })
 
-/** Throws a UsageError that names the place, and nothing else: a file that changes under a running proxy must not end it. */
-export const parseStaticFile = (text: string, path: string): MeshSnapshot => inWords(path, () => parse(text, path))
+type Contents = z.infer<typeof wholeSchema>
 
-function parse(text: string, path: string): MeshSnapshot {
-  const quick = fileSchema.safeParse(readPlainJson(text))
+/** What a file holds: a whole picture, or only what is said of models and routes. Each is the setting that names such a file. */
+export type FileForm = 'static' | 'models'
+
+const SCHEMAS: Readonly<Record<FileForm, z.ZodType<Contents>>> = {
+  static: wholeSchema,
+  models: z.strictObject(rules).transform((read) => ({ ...read, endpoints: [] })),
+}
+
+/** Throws a UsageError that names the place, and nothing else: a file that changes under a running proxy must not end it. */
+export const parseStaticFile = (text: string, path: string, form: FileForm = 'static'): MeshSnapshot =>
+  inWords(path, () => parse(text, path, form))
+
+function parse(text: string, path: string, form: FileForm): MeshSnapshot {
+  const schema = SCHEMAS[form]
+  const quick = schema.safeParse(readPlainJson(text))
   if (quick.success && idTwice(quick.data.endpoints) === undefined) return snapshotOf(quick.data, text)
   const file = readPlaced(text, path)
-  const read = fileSchema.safeParse(file.value)
+  const read = schema.safeParse(file.value)
   if (!read.success) {
     const [issue] = read.error.issues
-    throw new UsageError(issue === undefined ? `${path}: not a snapshot` : file.complaint(issue, knownAt))
+    throw new UsageError(issue === undefined ? `${path}: not a snapshot` : file.complaint(issue, knownIn(form)))
   }
   const twice = idTwice(read.data.endpoints)
   if (twice !== undefined) {
@@ -79,7 +96,7 @@ function parse(text: string, path: string): MeshSnapshot {
   return snapshotOf(read.data, text)
 }
 
-function snapshotOf(data: z.infer<typeof fileSchema>, text: string): MeshSnapshot {
+function snapshotOf(data: Contents, text: string): MeshSnapshot {
   const version = createHash('sha256').update(text).digest('hex').slice(0, 12)
   return { version, ...data, endpoints: data.endpoints.map((endpoint) => ({ ...endpoint, freshness: 'fresh' })) }
 }
@@ -93,20 +110,20 @@ function idTwice(endpoints: readonly { readonly id: string }[]): string | undefi
   return undefined
 }
 
-export function readStaticFile(path: string): MeshSnapshot {
+export function readStaticFile(path: string, form: FileForm = 'static'): MeshSnapshot {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new UsageError(
-      `--static ${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message}`,
+      `--${form} ${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message}`,
     )
   }
-  return parseStaticFile(text, path)
+  return parseStaticFile(text, path, form)
 }
 
+const RULES = ['models', 'routes']
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  '': ['models', 'routes', 'endpoints'],
   models: ['name', 'policy', 'timeouts'],
   timeouts: ['perTryMs', 'firstByteMs', 'idleMs'],
   routes: ['prefix', 'model'],
@@ -114,5 +131,10 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   tls: ['ca', 'cert', 'key', 'serverName', 'identity'],
 }
 
-const knownAt = (path: readonly PropertyKey[]): readonly string[] =>
-  KNOWN[String(path.findLast((part) => typeof part === 'string') ?? '')] ?? []
+const knownIn =
+  (form: FileForm): KnownFields =>
+  (path) => {
+    const around = path.findLast((part) => typeof part === 'string')
+    if (around === undefined) return form === 'static' ? [...RULES, 'endpoints'] : RULES
+    return KNOWN[String(around)] ?? []
+  }

@@ -22,7 +22,7 @@ test('a change between the first reading and the watch is read, and so is each l
   const onSnapshot = async ({ endpoints }: { endpoints: readonly { id: string }[] }): Promise<void> => {
     heard.push(...endpoints.map(({ id }) => id))
   }
-  closers.push(watchStaticFile(path, stamp, { onSnapshot, onBad: () => heard.push('bad') }))
+  closers.push(watchStaticFile(path, 'static', stamp, { onSnapshot, onBad: () => heard.push('bad') }))
   await expect.poll(() => heard, { timeout: 10_000 }).toEqual(['n/between-them'])
   writeFileSync(path, '{')
   await expect.poll(() => heard, { timeout: 10_000 }).toEqual(['n/between-them', 'bad'])

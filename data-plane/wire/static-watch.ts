@@ -4,7 +4,8 @@ import { stat } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import type { Endpoint, MeshSnapshot } from '../../core/mesh-snapshot.ts'
 import { nextTurn } from './next-turn.ts'
-import type { FromReader } from './static-file-thread.ts'
+import type { FileForm } from './static-file.ts'
+import type { FromReader, ReadOrder } from './static-file-thread.ts'
 
 const POLL_MS = 500
 const THREAD_FILE = new URL(`./static-file-thread${import.meta.filename.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
@@ -25,7 +26,7 @@ export function fileStamp(path: string): string {
  * Polls, because editors and mounted volumes replace files in ways that change notices miss. `read` is the stamp of what was read already.
  * Answers how to stop.
  */
-export function watchStaticFile(path: string, read: string, ports: StaticWatchPorts): () => void {
+export function watchStaticFile(path: string, form: FileForm, read: string, ports: StaticWatchPorts): () => void {
   let last = read
   let busy = false
   let stopped = false
@@ -33,7 +34,7 @@ export function watchStaticFile(path: string, read: string, ports: StaticWatchPo
     const stamp = await stat(path, { bigint: true }).then(stampOf, () => '')
     if (stamp === last) return
     last = stamp
-    const result = await readApart(path)
+    const result = await readApart({ path, form })
     if (stopped) return
     if (typeof result === 'string') ports.onBad(result)
     else await ports.onSnapshot(result)
@@ -55,8 +56,9 @@ export function watchStaticFile(path: string, read: string, ports: StaticWatchPo
 const stampOf = ({ mtimeNs, size, ino }: BigIntStats): string => `${mtimeNs} ${size} ${ino}`
 
 /** A complaint where the file is wrong. */
-export async function readApart(path: string): Promise<MeshSnapshot | string> {
-  const thread = new Worker(THREAD_FILE, { workerData: path })
+export async function readApart(order: ReadOrder): Promise<MeshSnapshot | string> {
+  const { path } = order
+  const thread = new Worker(THREAD_FILE, { workerData: order })
   const endpoints: Endpoint[] = []
   try {
     return await new Promise<MeshSnapshot | string>((resolve) => {

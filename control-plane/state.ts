@@ -29,6 +29,8 @@ export type Counts = {
   readonly drops: Record<ReportDrop, number>
   pushes: number
   loadPushes: number
+  /** Times that a proxy was told that its loads hold. */
+  loadHolds: number
   acks: number
   nacks: number
   /** How connections to suspects ended. */
@@ -112,6 +114,7 @@ export function initialState(now: Millis): ControlState {
       drops: { replayed: 0, 'past-boot': 0, 'no-full-report-yet': 0, 'fleet-full': 0, contended: 0 },
       pushes: 0,
       loadPushes: 0,
+      loadHolds: 0,
       acks: 0,
       nacks: 0,
       asked: { open: 0, refused: 0 },

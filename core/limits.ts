@@ -318,8 +318,12 @@ export const limits = {
   loadRowsMin: 256,
   /** … and so many proxies hear of each endpoint. */
   loadHearersMin: 20,
-  /** A load that does not change is sent again after this, so that its age stays true. */
+  /** While nobody's silence would show, a load that does not change is told again after this, so that its age stays true. */
   loadRefreshPeriod: seconds(1),
+  /** How often a proxy is told that loads which it knows, and of which it heard nothing since, hold. */
+  loadHoldPeriod: seconds(1),
+  /** Loads told in one tick to proxies that come or missed some, over all of them. */
+  loadRowsPerTick: 20_000,
   /** Requests that one endpoint may claim to take at once. */
   capacityMax: 1_000_000,
   // Health
@@ -417,6 +421,8 @@ assert(
   limits.proxiesMax * limits.pushGapPerProxy + limits.membershipCoalesce < 150,
   'news of a failure does not wait longer for its round than it may take to every proxy',
 )
+assert(limits.loadHoldPeriod <= limits.loadAgeMax / 2, 'one word that loads hold may be late')
+assert(limits.staleAfterMissed * limits.reportPeriod < limits.loadAgeMax, 'a load never holds longer without a report than it may be old')
 assert(limits.workerSilenceMax >= 5 * limits.workerHeartbeat, 'a worker that is late once does not hang')
 assert(limits.unreadOutputMax >= limits.socketBacklogMax + 2 * limits.slabSize, 'a backlog of DATA alone never ends a connection')
 assert(limits.waitingMax > limits.streamWindowMax, 'one stream alone is never too much to wait')

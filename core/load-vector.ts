@@ -12,8 +12,8 @@ export type LoadVector = {
   readonly requestsPerSecond?: number
 }
 
-/** A load vector and when its sample was taken, on the holder's own clock. */
-export type DatedLoad = { readonly load: LoadVector; readonly sampledAt: Millis }
+/** A load vector and when it was known to be so, on the holder's own clock. */
+export type DatedLoad = { readonly load: LoadVector; sampledAt: Millis }
 
 /** Where each number was read, in words. Beside the load and not in it: whoever routes by the numbers holds none of this. */
 export type LoadSources = { readonly [Field in keyof LoadVector | 'capacity']?: string }

@@ -5,6 +5,7 @@
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis, type UnixMillis, unixMillis } from '../../core/units.ts'
 import { type NodeEvent, type NodeReport, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import type { Keeping } from '../snapshot/load-lane.ts'
 import type { ControlState } from '../state.ts'
 import { admitReport, type ReportDrop } from './admit-report.ts'
 import { reconsider, removeEndpoint } from './conclude.ts'
@@ -73,9 +74,10 @@ function takeIn(
   state.nodes.set(nodeId, node)
   if (known !== undefined && known.endpoints !== node.endpoints)
     for (const id of known.endpoints.keys()) if (!node.endpoints.has(id)) removeEndpoint(state, nodeId, id, now)
+  const keeping = keepingOf(state, node, now)
   for (const [id, { report: endpoint }] of node.endpoints) {
-    state.loads.note(id, endpoint.load, now)
-    if (state.trust.has(id)) judgeLoad(state, node, id, now)
+    const believed = !state.trust.has(id) || judgeLoad(state, node, id, now)
+    state.loads.note(id, believed ? endpoint.load : undefined, now, keeping)
   }
   for (const event of report.events) noteEvent(state, nodeId, event, now)
   if (report.wallClockUnixMs !== undefined) state.doubts.clock(nodeId, unixMillis(Number(report.wallClockUnixMs)), wall)
@@ -87,6 +89,11 @@ function takeIn(
     else reconsider(state, other, now)
   if (changed) reconsider(state, nodeId, now)
   state.agenda.lookBy(nodeId, millis(now + limits.staleAfterMissed * node.interval))
+}
+
+function keepingOf(state: ControlState, { interval }: NodeRecord, now: Millis): Keeping {
+  if (interval * limits.staleAfterMissed > limits.loadAgeMax) return 'ages'
+  return state.silence.wouldShow(now) ? 'holds' : 'repeated'
 }
 
 const REMEDIES: Readonly<Partial<Record<XidAction, string>>> = {

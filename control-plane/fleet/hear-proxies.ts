@@ -16,7 +16,7 @@ export function hearProxies(state: ControlState, ids: readonly string[], now: Mi
     const node = nodeOf(state, id)
     if (node === undefined) continue
     state.change.nodes.add(node.nodeId)
-    judgeLoad(state, node, id, now)
+    if (!judgeLoad(state, node, id, now)) state.loads.note(id, undefined, now)
     judgeOutcomes(state, node, id, now)
   }
 }
@@ -26,8 +26,8 @@ export function lookAgain(state: ControlState, node: NodeRecord, now: Millis): v
   for (const id of node.endpoints.keys()) if (state.seen.has(id)) judgeOutcomes(state, node, id, now)
 }
 
-/** The load as its agent says it; withheld from proxies when it is not to be believed. */
-export function judgeLoad(state: ControlState, node: NodeRecord, id: string, now: Millis): void {
+/** Whether the load is believed as its agent says it; proxies are not told of one that is not. */
+export function judgeLoad(state: ControlState, node: NodeRecord, id: string, now: Millis): boolean {
   const load = node.endpoints.get(id)?.report.load
   const before = state.trust.get(id)
   const trust = stepTrust(before, load, state.proxyViews.of(id).inFlight, now)
@@ -36,7 +36,7 @@ export function judgeLoad(state: ControlState, node: NodeRecord, id: string, now
     else state.trust.set(id, trust)
     state.doubts.idle(node.nodeId, id, trust?.withheld === true)
   }
-  if (trust?.withheld === true) state.loads.forget(id)
+  return trust?.withheld !== true
 }
 
 function judgeOutcomes(state: ControlState, node: NodeRecord, id: string, now: Millis): void {

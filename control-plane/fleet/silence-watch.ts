@@ -12,6 +12,9 @@ export type Hearing = { readonly heardAt: Millis; readonly interval: Millis }
 /** `changed` names the other nodes whose freshness this look changed. */
 export type Look = { readonly nextLookAt: Millis; readonly changed: readonly string[] }
 
+/** And as much again, since looks come in slots. */
+const SHOWS_AFTER = (limits.staleAfterMissed + 1) * limits.reportPeriod
+
 export class SilenceWatch {
   /** Silence before this does not count; undefined while the link is down. */
   #countsFrom: Millis | undefined
@@ -31,6 +34,11 @@ export class SilenceWatch {
   freshness(node: string): Freshness {
     if (this.#lastResort.has(node)) return 'last-resort'
     return this.#stale.has(node) && !this.#together ? 'stale' : 'fresh'
+  }
+
+  /** Who falls silent now is stale after the usual number of reports, and whoever was silent before is so already: what is fresh was heard. */
+  wouldShow(now: Millis): boolean {
+    return this.#countsFrom !== undefined && !this.#together && now >= this.#countsFrom + SHOWS_AFTER
   }
 
   /** Names the nodes whose freshness changed, the speaker possibly among them. */

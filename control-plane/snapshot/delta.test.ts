@@ -17,12 +17,17 @@ const read = (bytes: Uint8Array): EndpointsDelta | undefined => ConnectResponse.
 test('bytes laid end to end read as the message that they stand for', () => {
   const upserts = [makeResource(ep('n/a'), {}), makeResource(ep('n/b', { weight: 2.5 }), {})]
   const loads = [
-    { endpointId: 'n/a', load: { queueDepth: 3 }, ageMs: 12 },
-    { endpointId: `n/${'b'.repeat(200)}`, load: { kvCacheUse: 0.5 }, ageMs: 0 },
-    { endpointId: 'n/c', load: {}, ageMs: 70_000 },
+    { endpointId: 'n/a', load: { queueDepth: 3 }, ageMs: 12, ages: false },
+    { endpointId: `n/${'b'.repeat(200)}`, load: { kvCacheUse: 0.5 }, ageMs: 0, ages: true },
+    { endpointId: 'n/c', load: {}, ageMs: 70_000, ages: true },
+    { endpointId: 'n/d', load: undefined, ageMs: 1, ages: false },
   ]
   const [delta, ...more] = makeDeltas(
-    { upserts, removed: ['n/gone'], loads: new LoadBatch(loads.map((one) => loadRow(one.endpointId, one.load, one.ageMs))).all() },
+    {
+      upserts,
+      removed: ['n/gone'],
+      loads: new LoadBatch(loads.map((one) => loadRow(one.endpointId, one.load, one.ageMs, one.ages))).all(),
+    },
     'v1',
     () => '7',
   )
@@ -34,6 +39,8 @@ test('bytes laid end to end read as the message that they stand for', () => {
     upserts: upserts.map(({ version, endpoint }) => ({ version, endpoint })),
     removed: ['n/gone'],
     snapshotVersion: 'v1',
+    loadsHold: false,
+    loadsAnew: false,
   })
   expect(told.toSorted((a, b) => a.ageMs - b.ageMs)).toEqual(loads.toSorted((a, b) => a.ageMs - b.ageMs))
 })

@@ -41,18 +41,21 @@ export function makeDeltas({ upserts, removed, loads }: DeltaParts, snapshotVers
     const nonce = nextNonce()
     const ids = [...chunk.map((resource) => resource.endpoint.id), ...gone]
     const rest = [...chunk.map((resource) => resource.upsert), loads[at - last] ?? NOTHING]
-    return { nonce, ids, bytes: wrap([head(nonce, gone, snapshotVersion), ...rest]) }
+    return { nonce, ids, bytes: wrap([encode({ nonce, removed: [...gone], snapshotVersion }), ...rest]) }
   })
 }
 
-/** Without a nonce: they want no answer. */
-export const loadMessages = (loads: readonly Uint8Array[], snapshotVersion: string): readonly Uint8Array[] =>
-  loads.map((chunk) => wrap([head('', [], snapshotVersion), chunk]))
+/** Without a nonce: they want no answer. `anew`: what was told before is not kept up any more; said also when there is nothing to tell instead. */
+export function loadMessages(loads: readonly Uint8Array[], snapshotVersion: string, anew = false): readonly Uint8Array[] {
+  const chunks = anew && loads.length === 0 ? [NOTHING] : loads
+  return chunks.map((chunk, at) => wrap([encode({ snapshotVersion, loadsAnew: anew && at === 0 }), chunk]))
+}
+
+export const tellThatLoadsHold = (snapshotVersion: string): Uint8Array => wrap([encode({ snapshotVersion, loadsHold: true })])
 
 const NOTHING = new Uint8Array(0)
 
-const head = (nonce: string, removed: readonly string[], snapshotVersion: string): Uint8Array =>
-  EndpointsDelta.encode({ nonce, upserts: [], removed: [...removed], loads: [], snapshotVersion }).finish()
+const encode = (fields: Partial<EndpointsDelta>): Uint8Array => EndpointsDelta.encode(EndpointsDelta.fromPartial(fields)).finish()
 
 function wrap(parts: readonly Uint8Array[]): Uint8Array {
   const tag = new Uint8Array(TAG_BYTES_MAX)

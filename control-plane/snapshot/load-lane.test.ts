@@ -22,9 +22,15 @@ test.each([
   expect(pastDeadband(sent, load)).toBe(worth)
 })
 
+/** What was told at that time, as `[id, queue depth, age]`. */
+const tellingOf =
+  (lane: LoadLane, waits = (_id: string): boolean => false) =>
+  (at: number) =>
+    lane.takeDue(millis(at), waits).map(({ endpointId, load, ageMs }) => [endpointId, load?.queueDepth, ageMs])
+
 test('loads go at most once a period, the latest of each with its age', () => {
   const lane = new LoadLane()
-  const told = (at: number) => lane.takeDue(millis(at)).map(({ endpointId, load, ageMs }) => [endpointId, load?.queueDepth, ageMs])
+  const told = tellingOf(lane)
   lane.note('a', { queueDepth: 1 }, millis(0))
   expect(told(0)).toEqual([['a', 1, 0]])
   lane.note('a', { queueDepth: 7 }, millis(100))
@@ -34,20 +40,61 @@ test('loads go at most once a period, the latest of each with its age', () => {
   expect(told(900)).toEqual([])
 })
 
-test('a load that does not change is told again before its age means silence', () => {
+test.each([
+  ['holds', 1],
+  ['repeated', 10_000 / limits.loadRefreshPeriod],
+  ['ages', 10_000 / limits.loadRefreshPeriod],
+] as const)('a load that does not move and %s is told %i times in ten seconds', (keeping, times) => {
   const lane = new LoadLane()
-  let told = 0
+  const told = tellingOf(lane)
+  let count = 0
   for (let at = 0; at < 10_000; at += 500) {
-    lane.note('a', { queueDepth: 5 }, millis(at))
-    told += lane.takeDue(millis(at)).length
+    lane.note('a', { queueDepth: 5 }, millis(at), keeping)
+    count += told(at).length
   }
-  expect(told).toBe(10_000 / limits.loadRefreshPeriod)
+  expect(count).toBe(times)
 })
 
-test('a load that becomes unknown is not told any more', () => {
+test('a load that becomes unknown is told as such, once; one that always was too', () => {
   const lane = new LoadLane()
+  const told = tellingOf(lane)
   lane.note('a', { queueDepth: 5 }, millis(0))
-  lane.note('a', undefined, millis(10))
-  expect(lane.takeDue(millis(20))).toEqual([])
+  lane.note('b', undefined, millis(0))
+  expect(told(0)).toEqual([
+    ['a', 5, 0],
+    ['b', undefined, 0],
+  ])
+  for (const at of [300, 600]) for (const id of ['a', 'b']) lane.note(id, undefined, millis(at), 'repeated')
+  expect([told(600), told(1_200)]).toEqual([[['a', undefined, 0]], []])
   expect(lane.newest('a')).toBeUndefined()
+})
+
+test('a load waits for its endpoint to be told, and holds up no other', () => {
+  const lane = new LoadLane()
+  lane.note('new', { queueDepth: 5 }, millis(0))
+  lane.note('a', { queueDepth: 1 }, millis(0))
+  expect(tellingOf(lane, (id) => id === 'new')(0)).toEqual([['a', 1, 0]])
+  expect(tellingOf(lane)(300)).toEqual([['new', 5, 300]])
+})
+
+test('who missed rounds gets what was told in them, as it was told last', () => {
+  const lane = new LoadLane()
+  const told = tellingOf(lane)
+  const since = (round: number, at: number) =>
+    lane.since(round, millis(at)).map(({ endpointId, load, ageMs }) => [endpointId, load?.queueDepth, ageMs])
+  for (const id of ['a', 'b', 'gone']) lane.note(id, { queueDepth: 2 }, millis(0))
+  told(0)
+  const before = lane.round
+  lane.note('b', { queueDepth: 9.9 }, millis(300))
+  lane.forget('gone')
+  told(300)
+  lane.note('a', { queueDepth: 2.4 }, millis(400))
+  expect([since(before, 500), since(0, 500), since(lane.round, 500)]).toEqual([
+    [['b', 10, 200]],
+    [
+      ['a', 2, 100],
+      ['b', 10, 200],
+    ],
+    [],
+  ])
 })

@@ -1,24 +1,32 @@
 /**
- * Decides which loads are worth telling: quantised, past a deadband, or unchanged for so long that their age would be taken for silence. One owner:
- * the control loop.
+ * Decides which loads are worth telling: quantised, past a deadband. What does not move is told once and holds, for as long as this control plane would
+ * notice its agent's silence; while it would not, each load is told again as its agent repeats it, with its age. Tellings are numbered in rounds, so that
+ * a proxy that missed some gets what moved since.
+ * Invariant: every endpoint has a line, also one whose load is unknown: becoming unknown is news like any other. One owner: the control loop.
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type LoadRow, loadRow } from './load-row.ts'
 
+/**
+ * `holds`: told when it moves. `repeated`: told again and again, since nobody's silence would be noticed now. `ages`: the same, since this agent's would be
+ * noticed late.
+ */
+export type Keeping = 'holds' | 'repeated' | 'ages'
+
 /** The newest load of one endpoint, and what proxies were told last: undefined when it was never. */
 type Line = {
-  load: EndpointLoad
+  load: EndpointLoad | undefined
   sampledAt: Millis
-  /** Of `load`, once it was described. */
-  row: LoadRow | undefined
-  sent: EndpointLoad | undefined
-  sentAt: Millis
+  ages: boolean
+  told: LoadRow | undefined
+  toldAt: Millis
+  toldIn: number
 }
 
 /** Reports come by timers that may be early: without half a period's grace a load would wait for the next one, and be old by then. */
-const REFRESH_DUE = limits.loadRefreshPeriod - limits.reportPeriod / 2
+const REPEAT_DUE = limits.loadRefreshPeriod - limits.reportPeriod / 2
 
 /** About 6 % of the value, never below one request. */
 const countStep = (value: number): number => Math.max(1, 2 ** (Math.floor(Math.log2(Math.max(value, 1))) - 4))
@@ -48,7 +56,8 @@ function roundTo(value: number, step: number): number {
 }
 
 /** A value on the edge between two steps does not flap: it has to move a whole step away from what was sent. */
-export function pastDeadband(sent: EndpointLoad, load: EndpointLoad): boolean {
+export function pastDeadband(sent: EndpointLoad | undefined, load: EndpointLoad | undefined): boolean {
+  if (sent === undefined || load === undefined) return sent !== load
   return FIELDS.some(([field, step]) => {
     const [before, after] = [sent[field], load[field]]
     if (before === undefined || after === undefined) return before !== after
@@ -60,24 +69,30 @@ export class LoadLane {
   readonly #lines = new Map<string, Line>()
   #due = new Set<string>()
   #flushedAt: Millis | undefined
+  #round = 0
 
-  note(id: string, load: EndpointLoad | undefined, now: Millis): void {
-    if (load === undefined) {
-      this.forget(id)
-      return
-    }
+  /** Of the last telling. */
+  get round(): number {
+    return this.#round
+  }
+
+  /** Undefined: unknown. */
+  note(id: string, load: EndpointLoad | undefined, now: Millis, keeping: Keeping = 'holds'): void {
     const line = this.#lines.get(id)
+    const ages = keeping === 'ages'
     if (line === undefined) {
-      this.#lines.set(id, { load, sampledAt: now, row: undefined, sent: undefined, sentAt: now })
+      this.#lines.set(id, { load, sampledAt: now, ages, told: undefined, toldAt: now, toldIn: 0 })
       this.#due.add(id)
       return
     }
     // A heartbeat repeats the very object: only its age is new.
-    const repeated = line.load === load
-    if (!repeated) line.row = undefined
+    const repeated = line.load === load && line.ages === ages
     line.load = load
     line.sampledAt = now
-    if (now - line.sentAt >= REFRESH_DUE || (!repeated && (line.sent === undefined || pastDeadband(line.sent, load)))) this.#due.add(id)
+    line.ages = ages
+    if (line.told === undefined) this.#due.add(id)
+    else if (!repeated && (line.told.ages !== ages || pastDeadband(line.told.load, load))) this.#due.add(id)
+    else if (keeping !== 'holds' && load !== undefined && now - line.toldAt >= REPEAT_DUE) this.#due.add(id)
   }
 
   forget(id: string): void {
@@ -89,31 +104,37 @@ export class LoadLane {
     return this.#lines.get(id)?.load
   }
 
-  /** What to tell every proxy now; nothing until the period has passed. */
-  takeDue(now: Millis): readonly LoadRow[] {
+  /** A round: what to tell everybody now; nothing until the period has passed. Whoever `waits` is not known to proxies yet, and is told with a later one. */
+  takeDue(now: Millis, waits: (id: string) => boolean): readonly LoadRow[] {
     if (this.#due.size === 0) return []
     if (this.#flushedAt !== undefined && now - this.#flushedAt < limits.loadPushPeriod) return []
-    this.#flushedAt = now
-    const due = this.#due
-    this.#due = new Set()
-    const rows = this.describe(due, now)
-    for (const { endpointId, load } of rows) {
-      const line = this.#lines.get(endpointId)
+    const rows: LoadRow[] = []
+    const round = this.#round + 1
+    for (const id of this.#due) {
+      if (waits(id)) continue
+      this.#due.delete(id)
+      const line = this.#lines.get(id)
       if (line === undefined) continue
-      line.sent = load
-      line.sentAt = now
+      line.told = loadRow(id, line.load === undefined ? undefined : quantise(line.load), 0, line.ages)
+      line.toldAt = now
+      line.toldIn = round
+      rows.push(aged(line.told, line, now))
     }
+    if (rows.length === 0) return rows
+    this.#flushedAt = now
+    this.#round = round
     return rows
   }
 
-  describe(ids: Iterable<string>, now: Millis): readonly LoadRow[] {
+  /** All that was told in rounds behind this one, as it was told last. Looks at every line: for those who missed something, and at first. */
+  since(round: number, now: Millis): readonly LoadRow[] {
     const rows: LoadRow[] = []
-    for (const endpointId of ids) {
-      const line = this.#lines.get(endpointId)
-      if (line === undefined) continue
-      line.row ??= loadRow(endpointId, quantise(line.load), 0)
-      rows.push({ ...line.row, ageMs: Math.max(0, Math.round(millis(now - line.sampledAt))) })
-    }
+    for (const line of this.#lines.values()) if (line.told !== undefined && line.toldIn > round) rows.push(aged(line.told, line, now))
     return rows
   }
 }
+
+const aged = (row: LoadRow, { sampledAt }: Line, now: Millis): LoadRow => ({
+  ...row,
+  ageMs: row.load === undefined ? 0 : Math.max(0, Math.round(millis(now - sampledAt))),
+})

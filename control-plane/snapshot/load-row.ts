@@ -1,22 +1,29 @@
-/** A load as proxies are told it, and its bytes. All but the age is encoded once for as long as the load stays what it is: most rows repeat one. */
+/** A load as proxies are told it, and its bytes. All but the age is encoded once for as long as it is what proxies were told last. */
 import { LoadUpdate } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
-/** `bytes`: a LoadUpdate without its age. */
-export type LoadRow = { readonly endpointId: string; readonly load: EndpointLoad; readonly ageMs: number; readonly bytes: Uint8Array }
+export type LoadRow = {
+  readonly endpointId: string
+  /** Undefined: not known. */
+  readonly load: EndpointLoad | undefined
+  /** It never holds beyond its age. */
+  readonly ages: boolean
+  readonly ageMs: number
+  /** A LoadUpdate without its age. */
+  readonly bytes: Uint8Array
+}
 
 /** `loads` of EndpointsDelta: field 4, length-delimited; `age_ms` of LoadUpdate: field 3, a varint. */
 const ROW_TAG = 0x22
 const AGE_TAG = 0x18
 
-/** An age of nothing is not written. */
-export const encodeLoad = (endpointId: string, load: EndpointLoad): Uint8Array => LoadUpdate.encode({ endpointId, load, ageMs: 0 }).finish()
-
-export const loadRow = (endpointId: string, load: EndpointLoad, ageMs: number): LoadRow => ({
+export const loadRow = (endpointId: string, load: EndpointLoad | undefined, ageMs = 0, ages = false): LoadRow => ({
   endpointId,
   load,
+  ages,
   ageMs,
-  bytes: encodeLoad(endpointId, load),
+  // An age of nothing is not written.
+  bytes: LoadUpdate.encode({ endpointId, load, ageMs: 0, ages }).finish(),
 })
 
 /** Field `loads` of EndpointsDelta, with all rows. */

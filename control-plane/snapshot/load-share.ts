@@ -10,6 +10,9 @@ import type { StreamId } from '../state.ts'
 export const BUCKETS = 64
 /** Ways to cut the fleet: enough that the proxies of an endpoint are not always the same, few enough that many share a message. */
 const ORDERS = 4
+export const GROUPS_MAX = ORDERS * BUCKETS
+/** A fleet at the edge between two sizes of a part stays with the one that it has: another one is told from scratch. */
+const SLACK = 1.25
 
 const PRIME = 0x01000193
 const OFFSET = 0x811c9dc5
@@ -23,17 +26,29 @@ export function bucketOf(id: string): number {
 
 /** How many buckets each proxy is told of: as many as the budget allows, and enough to choose from. A power of two, so that rounds come out even. */
 export function bucketsEach(endpoints: number, proxies: number): number {
+  const wanted = bucketsWanted(endpoints, proxies)
+  return wanted < BUCKETS ? 2 ** Math.ceil(Math.log2(wanted)) : BUCKETS
+}
+
+function bucketsWanted(endpoints: number, proxies: number): number {
   const { loadRowsPerSecondMax, loadRowsMin, loadHearersMin, loadRefreshPeriod } = limits
   const budget = (loadRowsPerSecondMax * loadRefreshPeriod) / 1_000
   const share = Math.max(budget / (endpoints * proxies), loadRowsMin / endpoints, loadHearersMin / proxies)
-  if (!(share < 1)) return BUCKETS
-  return 2 ** Math.ceil(Math.log2(share * BUCKETS))
+  return share < 1 ? share * BUCKETS : BUCKETS
 }
 
 export class LoadShares {
   readonly #places = new Map<StreamId, number>()
   readonly #taken = new Set<number>()
   readonly #orders: (readonly number[])[] = []
+  #each = BUCKETS
+
+  /** As `bucketsEach`, but what it was before as long as that is about right. */
+  each(endpoints: number, proxies: number): number {
+    const wanted = bucketsWanted(endpoints, proxies)
+    if (wanted > this.#each * SLACK || wanted <= this.#each / 2 / SLACK) this.#each = bucketsEach(endpoints, proxies)
+    return this.#each
+  }
 
   /** Streams that are gone give their place to the next that come. */
   retain(streams: ReadonlyMap<StreamId, unknown>): void {

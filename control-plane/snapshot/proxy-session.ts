@@ -13,6 +13,8 @@ import type { Snapshot } from './snapshot.ts'
 export type Owed = 'all' | Differences
 export type Differences = { readonly upserts: readonly string[]; readonly removed: readonly string[] }
 
+const NO_GROUP = -1
+
 export class ProxySession {
   readonly proxyId: string
   readonly zone: string
@@ -25,6 +27,8 @@ export class ProxySession {
   #owed = new Set<string>()
   #refused = new Set<string>()
   readonly #unanswered = new Map<string, Delta>()
+  #loadsUpTo = { round: 0, group: NO_GROUP }
+  #holdToldAt = Number.NEGATIVE_INFINITY
 
   constructor(hello: Hello, snapshot: Snapshot) {
     this.proxyId = hello.proxyId
@@ -59,8 +63,11 @@ export class ProxySession {
   changed(ids: readonly string[], snapshot: Snapshot): void {
     if (!this.greeted && this.#cameWithNothing) return
     for (const id of ids) this.#owe(id, snapshot)
+    if (this.#refused.size === 0) return
     for (const id of this.#refused) this.#owed.add(id)
     this.#refused.clear()
+    // Loads of endpoints that it did not know fell on deaf ears.
+    this.heardLoads(0, NO_GROUP)
   }
 
   /** The fleet had time to speak: what is still unknown is gone. */
@@ -82,6 +89,23 @@ export class ProxySession {
 
   sent(delta: Delta): void {
     this.#unanswered.set(delta.nonce, delta)
+  }
+
+  /** The round of loads up to which it was told, and of which part of the fleet. */
+  get loads(): { readonly round: number; readonly group: number } {
+    return this.#loadsUpTo
+  }
+
+  heardLoads(round: number, group: number): void {
+    this.#loadsUpTo = { round, group }
+  }
+
+  holdDue(now: Millis): boolean {
+    return now - this.#holdToldAt >= limits.loadHoldPeriod
+  }
+
+  toldThatLoadsHold(now: Millis): void {
+    this.#holdToldAt = now
   }
 
   /** An answer to a message that wants none (loads alone) is not known here, and harmless. */

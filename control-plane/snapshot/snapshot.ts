@@ -68,6 +68,11 @@ export class Snapshot {
     return this.#urgent ? 'urgent' : 'calm'
   }
 
+  /** Something of it is not told yet. */
+  waits(id: string): boolean {
+    return this.#changed.has(id)
+  }
+
   /** Ids that were put or removed since the last call, each once however often it changed. */
   takeChanged(): readonly string[] {
     if (this.#changed.size === 0) return []

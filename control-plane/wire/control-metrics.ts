@@ -56,6 +56,7 @@ export function controlMetrics(
   counter('reports_total', 'Node reports that came in well-formed', (state) => state.counts.reports)
   counter('pushes_total', 'Endpoint deltas sent, one per proxy', (state) => state.counts.pushes)
   counter('load_pushes_total', 'Load updates sent, one per proxy', (state) => state.counts.loadPushes)
+  counter('load_holds_total', 'Times that a proxy was told that loads it knows still hold', (state) => state.counts.loadHolds)
   counter('acks_total', 'Deltas that proxies took', (state) => state.counts.acks)
   counter('nacks_total', 'Deltas that proxies refused', (state) => state.counts.nacks)
   gauge('nodes', 'Nodes known', (state) => state.nodes.size)

@@ -1,6 +1,7 @@
 /** What one worker knows of one endpoint by itself: its charges, its evidence, and the last report. Outlives snapshots; the ledger alone writes the charges. */
 import type { DatedLoad } from '../../core/load-vector.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
+import type { Millis } from '../../core/units.ts'
 import { PeakEwma } from './peak-ewma.ts'
 
 export class EndpointSlot {
@@ -15,6 +16,8 @@ export class EndpointSlot {
   dispatchedSince = 0
   finishedSince = 0
   load: DatedLoad | undefined
+  /** Who told the load; 0 is nobody whose word that it holds would count. */
+  teller = 0
   /** From an attempt's start to the first byte of its answer, as this worker saw it. */
   readonly firstByte = new PeakEwma()
   /** This proxy saw its connections fail: others come first until a fresh connection succeeds. */
@@ -42,8 +45,19 @@ export class EndpointSlot {
     return this.inFlight + this.burning + this.elsewhere
   }
 
-  report(load: DatedLoad): void {
+  /** Undefined: not known. */
+  report(load: DatedLoad | undefined, teller = 0): void {
     this.load = load
+    this.teller = teller
+    this.dispatchedSince = 0
+    this.finishedSince = 0
+  }
+
+  /** What this teller told of its load was still so at that time: as good as if it had been told again. Nobody knows that of one that is silent. */
+  loadHolds(teller: number, at: Millis): void {
+    const { load } = this
+    if (load === undefined || this.teller !== teller || this.endpoint.freshness !== 'fresh' || at <= load.sampledAt) return
+    load.sampledAt = at
     this.dispatchedSince = 0
     this.finishedSince = 0
   }

@@ -5,6 +5,7 @@
  * Invariant: a table that was changed step by step answers as one built anew from the last picture.
  */
 import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, type Protocol, type Route } from '../../core/mesh-snapshot.ts'
+import type { Millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
 
@@ -115,6 +116,11 @@ export class RoutingTable {
     slot.gone = true
     this.#slots.delete(id)
     this.#leave(slot)
+  }
+
+  /** Looks at every slot, for some nanoseconds each. */
+  loadsHold(teller: number, at: Millis): void {
+    for (const slot of this.#slots.values()) slot.loadHolds(teller, at)
   }
 
   setHead({ version, models, routes }: PictureHead): void {

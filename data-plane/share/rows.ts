@@ -4,7 +4,11 @@ import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { PictureHead } from '../routing/routing-table.ts'
 
-export type LoadRow = { readonly id: string; readonly load: LoadVector; readonly ageMs: number }
+/** `teller` is one mesh stream, or a part of one: a load holds by the word of the one that told it alone, and never when that is 0. */
+export type LoadRow = { readonly id: string; readonly load: LoadVector | undefined; readonly ageMs: number; readonly teller: number }
+
+/** So long ago, what the teller told of loads was still so. */
+export type LoadsHold = { readonly teller: number; readonly ageMs: number }
 
 /** Taken in by a worker in one turn, in this order. */
 export type Batch = {
@@ -12,6 +16,8 @@ export type Batch = {
   readonly head: PictureHead | undefined
   readonly removed: readonly string[]
   readonly loads: readonly LoadRow[]
+  /** After the loads. */
+  readonly hold: LoadsHold | undefined
   /** Charges of the proxy's other workers. */
   readonly elsewhere: readonly (readonly [id: string, charged: number])[]
 }

@@ -35,7 +35,8 @@ class Pair {
   readonly source: FeedSource = {
     endpoint: (id) => this.picture.get(id),
     head: () => this.picture.head,
-    load: (id) => ({ id, load: { queueDepth: 1 }, ageMs: 0 }),
+    load: (id) => ({ id, load: { queueDepth: 1 }, ageMs: 0, teller: 1 }),
+    loadsHold: () => ({ teller: 1, ageMs: 0 }),
     elsewhere: () => 7,
   }
 
@@ -129,6 +130,23 @@ describe('a worker’s feed', () => {
     expect([first?.loads.length, first?.elsewhere.length]).toEqual([0, 0])
     pair.feed.answered()
     expect(pair.step()).toMatchObject({ loads: [{ id: 'e0', load: { queueDepth: 1 } }], elsewhere: [['e0', 7]] })
+  })
+
+  test('that loads hold is told after every load, and once', () => {
+    const pair = new Pair()
+    pair.put(...Array.from({ length: limits.feedRowsMax + 1 }, (_, at) => endpoint(`e${at}`)))
+    for (let at = 0; at < limits.feedLoadsMax + 1; at++) pair.feed.loaded(`e${at}`)
+    pair.feed.loadsHold()
+    const told: (readonly [number, boolean])[] = []
+    for (let batch = pair.step(); batch !== undefined; batch = pair.step()) {
+      told.push([batch.loads.length, batch.hold !== undefined])
+      pair.feed.answered()
+    }
+    expect(told).toEqual([
+      [0, false],
+      [limits.feedLoadsMax, false],
+      [1, true],
+    ])
   })
 
   test.each([1, 2, 3])('after any history the worker’s table is the primary’s picture, seed %i', (seed) => {

@@ -7,13 +7,14 @@ import { limits } from '../../core/limits.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import type { PictureHead } from '../routing/routing-table.ts'
 import type { Change } from './picture.ts'
-import type { Batch, LoadRow } from './rows.ts'
+import type { Batch, LoadRow, LoadsHold } from './rows.ts'
 
 /** How things stand now. */
 export type FeedSource = {
   endpoint(id: string): Endpoint | undefined
   head(): PictureHead
-  load(id: string): LoadRow | undefined
+  load(id: string): LoadRow
+  loadsHold(): LoadsHold | undefined
   elsewhere(id: string): number
 }
 
@@ -25,6 +26,7 @@ export class WorkerFeed {
   readonly #loads = new Set<string>()
   readonly #charges = new Set<string>()
   #head = false
+  #hold = false
   #unanswered = false
   #picture: 'owed' | 'told' | 'known' = 'owed'
 
@@ -48,6 +50,11 @@ export class WorkerFeed {
 
   loaded(id: string): void {
     this.#loads.add(id)
+  }
+
+  /** What it was told of loads holds; said when it has heard all else, since a load that moved meanwhile does not. */
+  loadsHold(): void {
+    this.#hold = true
   }
 
   charged(id: string): void {
@@ -76,21 +83,26 @@ export class WorkerFeed {
     const elsewhere: (readonly [string, number])[] = []
     // Of an endpoint that the worker has heard of.
     if (this.#makes.size === 0) {
-      move(this.#loads, limits.feedLoadsMax, (id) => {
-        const row = source.load(id)
-        if (row !== undefined) loads.push(row)
-      })
+      move(this.#loads, limits.feedLoadsMax, (id) => loads.push(source.load(id)))
       move(this.#charges, limits.feedLoadsMax, (id) => elsewhere.push([id, source.elsewhere(id)]))
     }
-    if (upserts.length + removed.length + loads.length + elsewhere.length === 0 && head === undefined) return undefined
+    const hold = this.#takeHold(source)
+    if (upserts.length + removed.length + loads.length + elsewhere.length === 0 && head === undefined && hold === undefined)
+      return undefined
     this.#unanswered = true
     if (this.#picture === 'owed' && this.#makes.size === 0 && !this.#head) this.#picture = 'told'
-    return { upserts, head, removed, loads, elsewhere }
+    return { upserts, head, removed, loads, hold, elsewhere }
+  }
+
+  #takeHold(source: FeedSource): LoadsHold | undefined {
+    if (!this.#hold || this.#makes.size + this.#breaks.size + this.#loads.size > 0) return undefined
+    this.#hold = false
+    return source.loadsHold()
   }
 
   #nothingWaits(): boolean {
     const breaks = this.held ? 0 : this.#breaks.size
-    return this.#makes.size + breaks + this.#loads.size + this.#charges.size === 0 && !this.#head
+    return this.#makes.size + breaks + this.#loads.size + this.#charges.size === 0 && !this.#head && !this.#hold
   }
 }
 

@@ -48,6 +48,7 @@ export function followControlPlane(
       reporter.forget(removed)
     },
     onLoads: (rows) => primary.setLoads(rows),
+    onLoadsHold: (teller) => primary.loadsHold(teller),
   })
   const reporter = new OutcomeReporter(primary, mesh)
   const current = () => ({ version: mesh.snapshotVersion, held: mesh.held })

@@ -34,6 +34,7 @@ export type MeshClientOptions = {
   /** `version` is that of the whole after it. Nothing else is taken in before it resolves. */
   onChange(upserts: readonly Endpoint[], removed: readonly string[], version: string): Promise<void>
   onLoads(rows: readonly LoadRow[]): void
+  onLoadsHold(teller: number): void
 }
 
 type MeshStream = ClientDuplexStream<ConnectRequest, Buffer>
@@ -50,6 +51,8 @@ export class MeshClient {
   #retry: NodeJS.Timeout | undefined
   #closed = false
   #everHeard = false
+  /** Each stream is another one; so is what comes behind a word that loads come anew. */
+  #teller = 0
   acks = 0
   nacks = 0
 
@@ -80,6 +83,7 @@ export class MeshClient {
     const stream: MeshStream = this.#client.makeBidiStreamRequest(path, requestSerialize, (bytes: Buffer) => bytes)
     this.#stream = stream
     this.#everHeard = false
+    this.#teller++
     stream.on('data', (bytes: Buffer) => {
       stream.pause()
       this.#taking = this.#taking.then(() => this.#take(stream, bytes)).then(() => void stream.resume())
@@ -150,6 +154,8 @@ export class MeshClient {
       upserts.push([read.id, { version, endpoint: read }])
     }
     this.snapshotVersion = delta.snapshotVersion
+    if (delta.loadsAnew) this.#teller++
+    const teller = this.#teller
     for (const [id, held] of upserts) this.#held.set(id, held)
     for (const id of delta.removed) this.#held.delete(id)
     if (upserts.length > 0 || delta.removed.length > 0)
@@ -158,13 +164,23 @@ export class MeshClient {
         delta.removed,
         delta.snapshotVersion,
       )
+    await this.#takeLoads(delta, teller)
+    return undefined
+  }
+
+  async #takeLoads(delta: EndpointsDelta, teller: number): Promise<void> {
     for (let at = 0; at < delta.loads.length; at += limits.feedLoadsMax) {
       const some = delta.loads.slice(at, at + limits.feedLoadsMax)
       this.#options.onLoads(
-        some.flatMap(({ endpointId, load, ageMs }) => (load === undefined ? [] : [{ id: endpointId, load: readLoad(load), ageMs }])),
+        some.map(({ endpointId, load, ageMs, ages }) => ({
+          id: endpointId,
+          load: load === undefined ? undefined : readLoad(load),
+          ageMs,
+          teller: ages ? 0 : teller,
+        })),
       )
       await nextTurn()
     }
-    return undefined
+    if (delta.loadsHold) this.#options.onLoadsHold(teller)
   }
 }

@@ -6,6 +6,7 @@ import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import type { Endpoint, EndpointTls } from '../../core/mesh-snapshot.ts'
 import type { PictureHead } from '../routing/routing-table.ts'
+import { HeldLoads } from '../share/held-loads.ts'
 import { LedgerSums } from '../share/ledger-sums.ts'
 import { Picture } from '../share/picture.ts'
 import type { LoadRow } from '../share/rows.ts'
@@ -39,7 +40,7 @@ export class Primary implements SeatOwner {
   readonly #seats = new Set<Seat>()
   readonly #server: Server
   readonly #picture = new Picture()
-  readonly #loads = new Map<string, LoadRow & { readonly at: number }>()
+  readonly #loads = new HeldLoads(() => performance.now())
   #front: FrontOptions
   #held = false
   #stopping = false
@@ -116,8 +117,12 @@ export class Primary implements SeatOwner {
     }
     const gone = removed.filter((id) => this.#picture.remove(id))
     for (const id of gone) {
-      this.#loads.delete(id)
-      for (const seat of this.#seats) seat.feed.changed(id, 'breaks')
+      const told = this.#loads.forget(id)
+      for (const seat of this.#seats) {
+        seat.feed.changed(id, 'breaks')
+        // Should it come back before a worker hears that it went.
+        if (told) seat.feed.loaded(id)
+      }
     }
     this.sums.forget(
       gone,
@@ -140,12 +145,18 @@ export class Primary implements SeatOwner {
   }
 
   setLoads(rows: readonly LoadRow[]): void {
-    const at = performance.now()
     for (const row of rows) {
       if (this.#picture.get(row.id) === undefined) continue
-      this.#loads.set(row.id, { ...row, at })
+      this.#loads.put(row)
       for (const seat of this.#seats) seat.feed.loaded(row.id)
     }
+    this.#nourishAll()
+  }
+
+  /** What the teller told of loads, and told no other since, is so now. */
+  loadsHold(teller: number): void {
+    this.#loads.hold(teller)
+    for (const seat of this.#seats) seat.feed.loadsHold()
     this.#nourishAll()
   }
 
@@ -190,7 +201,7 @@ export class Primary implements SeatOwner {
     seat.tell({ kind: 'endpoint-tls', tls: this.#options.endpointTls })
     for (const id of this.#picture.ids) seat.feed.changed(id, 'makes')
     seat.feed.headChanged()
-    for (const id of this.#loads.keys()) seat.feed.loaded(id)
+    for (const id of this.#loads.ids) seat.feed.loaded(id)
     for (const id of this.sums.chargedIds()) seat.feed.charged(id)
     return seat
   }
@@ -241,10 +252,8 @@ export class Primary implements SeatOwner {
     return {
       endpoint: (id) => this.#picture.get(id),
       head: () => this.#picture.head,
-      load: (id) => {
-        const row = this.#loads.get(id)
-        return row === undefined ? undefined : { id, load: row.load, ageMs: row.ageMs + performance.now() - row.at }
-      },
+      load: (id) => this.#loads.row(id, this.#picture.get(id)?.freshness === 'fresh'),
+      loadsHold: () => this.#loads.held(),
       elsewhere: (id) => this.sums.elsewhere(id, seat.accounts),
     }
   }

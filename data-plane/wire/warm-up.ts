@@ -38,7 +38,7 @@ export async function warmUp(worker: Worker): Promise<void> {
   }
 }
 
-const NO_NEWS = { upserts: [], head: undefined, removed: [], loads: [], elsewhere: [] }
+const NO_NEWS = { upserts: [], head: undefined, removed: [], loads: [], hold: undefined, elsewhere: [] }
 
 const ENDPOINT = {
   id: 'warm-up',

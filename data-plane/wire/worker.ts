@@ -145,7 +145,7 @@ export class Worker {
   }
 
   /** Some of what is new, few enough for one turn. */
-  apply({ upserts, head, removed, loads, elsewhere }: Batch): void {
+  apply({ upserts, head, removed, loads, hold, elsewhere }: Batch): void {
     for (const endpoint of upserts) {
       const known = this.#routing.slot(endpoint.id)
       const slot = this.#routing.upsert(endpoint)
@@ -159,7 +159,9 @@ export class Worker {
       this.#pools.delete(id)
     }
     const now = systemClock.now()
-    for (const { id, load, ageMs } of loads) this.#routing.slot(id)?.report({ load, sampledAt: millis(now - ageMs) })
+    for (const { id, load, ageMs, teller } of loads)
+      this.#routing.slot(id)?.report(load === undefined ? undefined : { load, sampledAt: millis(now - ageMs) }, teller)
+    if (hold !== undefined) this.#routing.loadsHold(hold.teller, millis(now - hold.ageMs))
     for (const [id, charged] of elsewhere) {
       const slot = this.#routing.slot(id)
       if (slot !== undefined) slot.elsewhere = charged

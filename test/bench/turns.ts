@@ -66,7 +66,7 @@ async function scraped(proxy: Part): Promise<void> {
 function meshPhases(proxy: Part, mesh: MeshSource, real: ReturnType<typeof meshEndpoint>): readonly Phase[] {
   const all = others('mesh').map(({ id, address, models }) => meshEndpoint(id, address, { models }))
   const loads = (queueDepth: number): LoadUpdate[] =>
-    all.map(({ id }) => ({ endpointId: id, ageMs: 5, load: { queueDepth, running: 1, models: [] } as LoadUpdate['load'] }))
+    all.map(({ id }) => ({ endpointId: id, ageMs: 5, ages: false, load: { queueDepth, running: 1, models: [] } as LoadUpdate['load'] }))
   const changing = async (): Promise<void> => {
     const scraping = scraped(proxy)
     for (let step = 0; step < PHASE_MS / 250; step++) {

@@ -1,6 +1,6 @@
 /** A stand-in for a control plane at its mesh stream: sends what a test says, in the messages that the real one lays out, and keeps what proxies say. */
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
-import { type Delta, loadMessages, makeDeltas } from '../../control-plane/snapshot/delta.ts'
+import { type Delta, loadMessages, makeDeltas, tellThatLoadsHold } from '../../control-plane/snapshot/delta.ts'
 import { LoadBatch } from '../../control-plane/snapshot/load-batch.ts'
 import { loadRow } from '../../control-plane/snapshot/load-row.ts'
 import { makeResource } from '../../control-plane/snapshot/resource.ts'
@@ -24,6 +24,8 @@ export type MeshSource = {
   /** To every proxy that is connected; resolves when one has taken all of it. */
   push(upserts: readonly Endpoint[], removed?: readonly string[]): Promise<void>
   pushLoads(loads: readonly LoadUpdate[]): void
+  /** What was told of loads holds. */
+  pushHold(): void
   stop(): void
 }
 
@@ -88,11 +90,12 @@ export async function startMeshSource(listen = '127.0.0.1:0'): Promise<MeshSourc
     },
     pushLoads(loads) {
       for (const bytes of loadMessages(
-        new LoadBatch(loads.map(({ endpointId, load, ageMs }) => loadRow(endpointId, load ?? {}, ageMs))).all(),
+        new LoadBatch(loads.map(({ endpointId, load, ageMs, ages }) => loadRow(endpointId, load, ageMs, ages))).all(),
         `test-${nonce}`,
       ))
         write(bytes)
     },
+    pushHold: () => write(tellThatLoadsHold(`test-${nonce}`)),
     stop: () => server.forceShutdown(),
   }
 }

@@ -248,10 +248,17 @@ export interface EndpointsDelta {
   nonce: string;
   upserts: EndpointResource[];
   removed: string[];
-  /** Load alone, for endpoints already known: at most every 250 ms, quantised. */
+  /** Load alone, for endpoints already known: at most every 250 ms, quantised, and only what moved. */
   loads: LoadUpdate[];
   /** Hash of the whole set after this delta; shown in metrics and `admin`. */
   snapshotVersion: string;
+  /**
+   * Loads told before on this stream are as they were told, of endpoints that are fresh. Said about once a second, and not while the control plane might
+   * be deaf: without it every load grows old.
+   */
+  loadsHold: boolean;
+  /** Loads told before are not kept up any more, and never hold again; what this proxy is to know of loads comes with this message and after it. */
+  loadsAnew: boolean;
 }
 
 export interface EndpointResource {
@@ -279,11 +286,14 @@ export interface Endpoint {
 
 export interface LoadUpdate {
   endpointId: string;
+  /** Absent: not known any more. */
   load:
     | EndpointLoad
     | undefined;
   /** Age of the sample when this message was made, by the control plane's clock. */
   ageMs: number;
+  /** Its agent speaks so seldom that its silence would show late: `loads_hold` does not mean this one. */
+  ages: boolean;
 }
 
 /** Changed rows only, at most once a second. */
@@ -931,7 +941,7 @@ export const Nack: MessageFns<Nack> = {
 };
 
 function createBaseEndpointsDelta(): EndpointsDelta {
-  return { nonce: "", upserts: [], removed: [], loads: [], snapshotVersion: "" };
+  return { nonce: "", upserts: [], removed: [], loads: [], snapshotVersion: "", loadsHold: false, loadsAnew: false };
 }
 
 export const EndpointsDelta: MessageFns<EndpointsDelta> = {
@@ -950,6 +960,12 @@ export const EndpointsDelta: MessageFns<EndpointsDelta> = {
     }
     if (message.snapshotVersion !== "") {
       writer.uint32(42).string(message.snapshotVersion);
+    }
+    if (message.loadsHold !== false) {
+      writer.uint32(48).bool(message.loadsHold);
+    }
+    if (message.loadsAnew !== false) {
+      writer.uint32(56).bool(message.loadsAnew);
     }
     return writer;
   },
@@ -1007,6 +1023,22 @@ export const EndpointsDelta: MessageFns<EndpointsDelta> = {
             message.snapshotVersion = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.loadsHold = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.loadsAnew = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1032,6 +1064,16 @@ export const EndpointsDelta: MessageFns<EndpointsDelta> = {
         : isSet(object.snapshot_version)
         ? globalThis.String(object.snapshot_version)
         : "",
+      loadsHold: isSet(object.loadsHold)
+        ? globalThis.Boolean(object.loadsHold)
+        : isSet(object.loads_hold)
+        ? globalThis.Boolean(object.loads_hold)
+        : false,
+      loadsAnew: isSet(object.loadsAnew)
+        ? globalThis.Boolean(object.loadsAnew)
+        : isSet(object.loads_anew)
+        ? globalThis.Boolean(object.loads_anew)
+        : false,
     };
   },
 
@@ -1052,6 +1094,12 @@ export const EndpointsDelta: MessageFns<EndpointsDelta> = {
     if (message.snapshotVersion !== "") {
       obj.snapshotVersion = message.snapshotVersion;
     }
+    if (message.loadsHold !== false) {
+      obj.loadsHold = message.loadsHold;
+    }
+    if (message.loadsAnew !== false) {
+      obj.loadsAnew = message.loadsAnew;
+    }
     return obj;
   },
 
@@ -1065,6 +1113,8 @@ export const EndpointsDelta: MessageFns<EndpointsDelta> = {
     message.removed = object.removed?.map((e) => e) || [];
     message.loads = object.loads?.map((e) => LoadUpdate.fromPartial(e)) || [];
     message.snapshotVersion = object.snapshotVersion ?? "";
+    message.loadsHold = object.loadsHold ?? false;
+    message.loadsAnew = object.loadsAnew ?? false;
     return message;
   },
 };
@@ -1440,7 +1490,7 @@ export const Endpoint: MessageFns<Endpoint> = {
 };
 
 function createBaseLoadUpdate(): LoadUpdate {
-  return { endpointId: "", load: undefined, ageMs: 0 };
+  return { endpointId: "", load: undefined, ageMs: 0, ages: false };
 }
 
 export const LoadUpdate: MessageFns<LoadUpdate> = {
@@ -1453,6 +1503,9 @@ export const LoadUpdate: MessageFns<LoadUpdate> = {
     }
     if (message.ageMs !== 0) {
       writer.uint32(24).uint32(message.ageMs);
+    }
+    if (message.ages !== false) {
+      writer.uint32(32).bool(message.ages);
     }
     return writer;
   },
@@ -1494,6 +1547,14 @@ export const LoadUpdate: MessageFns<LoadUpdate> = {
             message.ageMs = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ages = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1519,6 +1580,7 @@ export const LoadUpdate: MessageFns<LoadUpdate> = {
         : isSet(object.age_ms)
         ? globalThis.Number(object.age_ms)
         : 0,
+      ages: isSet(object.ages) ? globalThis.Boolean(object.ages) : false,
     };
   },
 
@@ -1533,6 +1595,9 @@ export const LoadUpdate: MessageFns<LoadUpdate> = {
     if (message.ageMs !== 0) {
       obj.ageMs = Math.round(message.ageMs);
     }
+    if (message.ages !== false) {
+      obj.ages = message.ages;
+    }
     return obj;
   },
 
@@ -1546,6 +1611,7 @@ export const LoadUpdate: MessageFns<LoadUpdate> = {
       ? EndpointLoad.fromPartial(object.load)
       : undefined;
     message.ageMs = object.ageMs ?? 0;
+    message.ages = object.ages ?? false;
     return message;
   },
 };

@@ -163,8 +163,9 @@ export class RequestService implements RequestStreamOwner {
 
   #onSlow(exchange: Exchange, what: Impatience): void {
     this.#ports.tally.slowAttempts++
-    if (exchange.headSent) this.#refuse(exchange, 'upstream-slow', IMPATIENCE_WORDS[what])
-    else exchange.giveUp(what)
+    if (!exchange.headSent) return exchange.giveUp(what)
+    if (exchange.waitsForServer) this.#settle(exchange, 'failure', true)
+    this.#refuse(exchange, 'upstream-slow', IMPATIENCE_WORDS[what])
   }
 
   onLocal(exchange: Exchange, message: Uint8Array): void {

@@ -6,9 +6,24 @@ import type { Outcome } from '../routing/ledger.ts'
 /** Of the connection to the server, not of the answer. */
 const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
-/** RESOURCE_EXHAUSTED and UNAVAILABLE from a live server mean that it is full; any other status is an answer. */
+/**
+ * What a status that a live server gave says of it. RESOURCE_EXHAUSTED and UNAVAILABLE mean that it is full, since Triton's full queue says so. What is left
+ * beside the server's own faults is about the request: a caller who asks for nonsense must not make a server look sick.
+ */
 export function outcomeOf(status: number): Outcome {
-  return status === GRPC.RESOURCE_EXHAUSTED || status === GRPC.UNAVAILABLE ? 'backpressure' : 'success'
+  switch (status) {
+    case GRPC.OK:
+      return 'success'
+    case GRPC.RESOURCE_EXHAUSTED:
+    case GRPC.UNAVAILABLE:
+      return 'backpressure'
+    case GRPC.UNKNOWN:
+    case GRPC.INTERNAL:
+    case GRPC.DATA_LOSS:
+      return 'failure'
+    default:
+      return 'neither'
+  }
 }
 
 /** What of an answer goes on: not the hop's own fields, and no text with bare blanks at its ends. */

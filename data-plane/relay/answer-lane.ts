@@ -61,6 +61,10 @@ export class AnswerLane implements Downstream {
     this.begun = earlier.torn
   }
 
+  get waitingBytes(): number {
+    return this.#ready.length
+  }
+
   // ——— what the exchange says ———
 
   sendHead(fields: readonly HeaderField[], endStream: boolean): void {

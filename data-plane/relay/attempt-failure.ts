@@ -11,8 +11,8 @@ import type { Outcome } from '../routing/ledger.ts'
 export type AttemptFailure =
   | { readonly kind: LossCause }
   | { readonly kind: 'reset'; readonly code: number }
-  /** It took longer than its model may. */
-  | { readonly kind: 'slow'; readonly what: Impatience }
+  /** It took longer than its model may; `blamed` when the server was the one to move. */
+  | { readonly kind: 'slow'; readonly what: Impatience; readonly blamed: boolean }
   /** A whole answer that says UNAVAILABLE: a live server that is full. */
   | { readonly kind: 'unavailable'; readonly fields: readonly HeaderField[] }
   /** An answer that is not gRPC. */
@@ -52,16 +52,20 @@ export function judge(failure: AttemptFailure): Verdict {
     case 'protocol':
       return { outcome: 'failure', reason: 'upstream-broken', detail: LOSS_WORDS.protocol, free: false }
     case 'reset':
-      return failure.code === ERROR.REFUSED_STREAM
-        ? { outcome: 'backpressure', reason: 'upstream-refused', detail: 'the server refused the stream', free: true }
-        : { outcome: 'failure', reason: 'upstream-broken', detail: `the server reset the stream (code ${failure.code})`, free: false }
-    case 'slow':
-      return { outcome: 'backpressure', reason: 'upstream-slow', detail: IMPATIENCE_WORDS[failure.what], free: false }
+      if (failure.code === ERROR.REFUSED_STREAM)
+        return { outcome: 'backpressure', reason: 'upstream-refused', detail: 'the server refused the stream', free: true }
+      if (failure.code === ERROR.ENHANCE_YOUR_CALM)
+        return { outcome: 'backpressure', reason: 'upstream-overloaded', detail: 'the server asks for calm', free: false }
+      return { outcome: 'failure', reason: 'upstream-broken', detail: `the server reset the stream (code ${failure.code})`, free: false }
+    case 'slow': {
+      const outcome = failure.blamed ? 'failure' : 'neither'
+      return { outcome, reason: 'upstream-slow', detail: IMPATIENCE_WORDS[failure.what], free: false }
+    }
     case 'unavailable':
       return { outcome: 'backpressure', reason: 'upstream-overloaded', detail: 'the server is full', free: false }
     case 'not-grpc': {
       const { status, detail } = failure
-      if (status === 503) return { outcome: 'backpressure', reason: 'upstream-overloaded', detail, free: false }
+      if (status === 503 || status === 429) return { outcome: 'backpressure', reason: 'upstream-overloaded', detail, free: false }
       return { outcome: 'failure', reason: 'upstream-no-status', detail, free: false, status: statusOfNotGrpc(status) }
     }
     default:

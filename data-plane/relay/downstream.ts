@@ -3,6 +3,8 @@ import type { HeaderField } from '../http2/header-field.ts'
 
 export type Downstream = {
   readonly remoteEnded: boolean
+  /** Of the answer, held up by whoever is to read it. */
+  readonly waitingBytes: number
   sendHead(fields: readonly HeaderField[], endStream: boolean): void
   /** Answers how many bytes left at once; of the others the exchange hears later. */
   sendData(source: Uint8Array, start: number, end: number, endStream: boolean): number

@@ -116,6 +116,11 @@ export class Exchange implements StreamSink {
     return this.#walker.messages
   }
 
+  /** The client has said all and has room for what comes: whatever does not move is the server's doing. */
+  get waitsForServer(): boolean {
+    return this.#requestEnded && this.down.waitingBytes === 0
+  }
+
   get requestEnded(): boolean {
     return this.#requestEnded
   }
@@ -154,7 +159,7 @@ export class Exchange implements StreamSink {
   leave(status: number): void {
     if (this.over) return
     const burning = this.#stopUpstream()
-    this.#end({ outcome: 'cancelled', status, burning })
+    this.#end({ outcome: 'neither', status, burning })
   }
 
   /** Bytes of the answer that had to wait have left. */
@@ -191,12 +196,12 @@ export class Exchange implements StreamSink {
     if (!this.headSent) this.down.sendHead([...trailersOnly(status, detail), ...this.#owner.answerFields(this)], true)
     else if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
     else this.down.sendTrailers(trailers(status, detail))
-    this.#end({ outcome: 'cancelled', status, burning })
+    this.#end({ outcome: 'neither', status, burning })
   }
 
   /** The current attempt took too long, and the client was promised nothing yet: the endpoint is told to stop. */
   giveUp(what: Impatience): void {
-    if (!this.over) this.#attemptFailed({ kind: 'slow', what })
+    if (!this.over) this.#attemptFailed({ kind: 'slow', what, blamed: this.waitsForServer })
   }
 
   /** Hands a whole answer of an endpoint on as it is. */
@@ -222,7 +227,7 @@ export class Exchange implements StreamSink {
     if (!this.headSent) this.down.sendHead(trailersOnly(status, detail), true)
     else if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
     else this.down.sendTrailers(trailers(status, detail))
-    this.#end({ outcome: 'cancelled', status, burning })
+    this.#end({ outcome: 'neither', status, burning })
   }
 
   // ——— what happens on the two streams ———
@@ -283,7 +288,12 @@ export class Exchange implements StreamSink {
     // A server that counts the deadline too may cut the stream off before the wheel's next turn: that is no failure of its.
     if (code === ERROR.CANCEL && this.#owner.expireIfDue(this)) return
     if (!this.headSent) this.#attemptFailed({ kind: 'reset', code })
-    else this.#broken(statusOfReset(code), `the server reset the stream (code ${code})`)
+    else
+      this.#broken(
+        statusOfReset(code),
+        `the server reset the stream (code ${code})`,
+        code === ERROR.ENHANCE_YOUR_CALM ? 'backpressure' : 'failure',
+      )
   }
 
   onLost(stream: Stream, cause: LossCause): void {
@@ -403,12 +413,12 @@ export class Exchange implements StreamSink {
   }
 
   /** The endpoint failed behind a response head: the client learns it, and never as a clean end. */
-  #broken(status: number, detail: string): void {
+  #broken(status: number, detail: string, outcome: Outcome = 'failure'): void {
     if (!this.headSent) return this.#attemptFailed({ kind: 'protocol' })
     this.#stopUpstream()
     if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
     else this.down.sendTrailers(trailers(status, detail))
-    this.#end({ outcome: 'failure', status, burning: false })
+    this.#end({ outcome, status, burning: false })
   }
 
   /** Tells the endpoint to stop; true when it had work to stop. */

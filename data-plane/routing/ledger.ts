@@ -7,7 +7,11 @@ import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 
-export type Outcome = 'success' | 'backpressure' | 'failure' | 'cancelled'
+/**
+ * What the end of an attempt says of its endpoint: it served; it lives and is full; it failed. `neither` is what callers bring about: their own errors,
+ * a cancel, a deadline.
+ */
+export type Outcome = 'success' | 'backpressure' | 'failure' | 'neither'
 
 type Ember = { readonly slot: EndpointSlot; readonly until: number }
 

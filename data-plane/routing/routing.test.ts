@@ -223,7 +223,7 @@ test('the ledger is open attempts plus burning, and what burns goes out', () => 
   const [a, b] = [slot('a'), slot('b')]
   for (const one of [a, a, b]) ledger.charge(one)
   expect([ledger.open, a.inFlight, b.inFlight]).toEqual([3, 2, 1])
-  ledger.settle(a, 'cancelled', true, millis(0))
+  ledger.settle(a, 'neither', true, millis(0))
   ledger.settle(b, 'success', false, millis(0))
   expect([ledger.open, ledger.burning, a.charged, b.charged]).toEqual([1, 1, 2, 0])
   ledger.expire(millis(1_999))

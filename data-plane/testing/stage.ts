@@ -78,7 +78,10 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
       now: (): Millis => millis(now),
       draw: () => 0.5,
       routing: () => routing,
-      open: (slot): Connection | undefined => backs.get(slot.id)?.near.connection,
+      open: (slot): Connection | undefined => {
+        const connection = backs.get(slot.id)?.near.connection
+        return connection?.canOpen ? connection : undefined
+      },
       openInflater,
       answerKind: (model, _version, _slot, tell) => {
         listeners.push(tell)
@@ -115,6 +118,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
       for (const tell of listeners.splice(0)) tell(kind)
       move()
     },
+    slot: (name: string): EndpointSlot => routing.slot(name) as EndpointSlot,
     far: (name: string): Side => (backs.get(name) as { far: Side }).far,
     served: (): string[] => [...backs].flatMap(([name, { far }]) => far.requests.map(() => name)),
     /** The stream that an endpoint was asked on last. */

@@ -27,6 +27,7 @@ const readAdminSettings = (argv: readonly string[]) =>
         '  weights       the weights that proxies route by, with their factors\n' +
         '  drain NODE    no new request goes to the node, running streams finish; lasts until undrain\n  undrain NODE  lifts it\n' +
         '  probe NODE, report NODE, local-drain NODE, local-undrain NODE, clear-fault NODE GPU   ask its agent to do that now\n' +
+        '  explain       why requests go where they go; explain --help says more\n' +
         '  nats-config   writes keys and permissions for the bus; nats-config --help says more',
       example: 'millrace admin drain gpu-a --reason "new driver"',
       settings: {
@@ -44,6 +45,7 @@ type AdminSettings = ReturnType<typeof readAdminSettings>
 export async function main(argv: readonly string[]): Promise<void> {
   // Actions with flags of their own.
   if (argv[0] === 'nats-config') return (await import('./nats-config.ts')).main(argv.slice(1))
+  if (argv[0] === 'explain') return (await import('./admin-explain.ts')).main(argv.slice(1))
   const { words, flags } = splitWords(argv)
   if (isAgentAction(words[0])) return commandAgent(words, flags)
   const settings = readAdminSettings(flags)
@@ -86,7 +88,7 @@ function parseAction(words: readonly string[]): { action: Action; node: string }
   const action = ACTIONS.find((one) => one === name)
   if (action === undefined)
     throw new UsageError(
-      `${name === undefined ? 'wants' : `no action "${name}"; wants`} one of ${[...ACTIONS, ...AGENT_ACTIONS, 'nats-config'].join(', ')}`,
+      `${name === undefined ? 'wants' : `no action "${name}"; wants`} one of ${[...ACTIONS, ...AGENT_ACTIONS, 'explain', 'nats-config'].join(', ')}`,
     )
   const wantsNode = action === 'drain' || action === 'undrain' || action === 'node'
   if (wantsNode && node === undefined) throw new UsageError(`${action} wants a node, for example millrace admin ${action} gpu-a`)

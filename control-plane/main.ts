@@ -45,7 +45,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
   const mesh = new MeshServer(runner, log)
   const commands = new AgentCommands(config.mesh, log)
-  const admin = new AdminServer(runner, intents, commands, log)
+  const admin = new AdminServer(runner, intents, { commands, explain: mesh.explain }, log)
   const registry = newRegistry()
   addProcessMetrics(registry)
   const metrics = controlMetrics(registry, runner, intake, { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut }, commands)

@@ -59,6 +59,20 @@ export const limits = {
   retryCopiesMax: mib(256),
   attemptsMax: 3,
   retryTokensMax: 100,
+  /** Decisions that a worker remembers, how many of a second, and every how many-th request is one of them. */
+  decisionsKept: 512,
+  decisionsPerSecond: 50,
+  decisionSampleEvery: 128,
+  /** Of one decision: endpoints that it names with their terms, that it names as passed over for one cause, and that it looks at for that. */
+  explainCandidatesMax: 16,
+  explainNamesMax: 5,
+  explainLookedAtMax: 1_000,
+  /** One question of an operator: proxies that are asked, decisions of each, and how long its workers and the proxy have to answer. */
+  explainProxiesMax: 64,
+  explainDecisionsMax: 200,
+  explainWorkerTimeout: millis(500),
+  explainTimeout: seconds(2),
+  explainsWaitingMax: 100,
   retryTokensPerSuccess: 0.1,
   inflatedMax: mib(64),
   firstMessageTimeout: seconds(30),

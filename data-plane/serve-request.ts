@@ -10,6 +10,7 @@ import { IMPATIENCE_WORDS, type Impatience, Patience } from './admission/patienc
 import type { Complaint, RequestTally } from './admission/request-tally.ts'
 import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
+import { Explainer } from './explain/explainer.ts'
 import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
@@ -23,6 +24,7 @@ import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failur
 import { Exchange, type ExchangeEnd } from './relay/exchange.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
 import { candidatesOf, modelOf, whyUnserved } from './relay/targets.ts'
+import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
 import type { Candidates } from './routing/model-groups.ts'
@@ -58,6 +60,7 @@ export type ServiceOptions = {
 export class RequestService implements RequestStreamOwner {
   readonly retryCopies: { left: number } = { left: limits.retryCopiesMax }
   readonly answersHeld = { bytes: 0 }
+  readonly explainer = new Explainer()
   readonly now: () => Millis
   readonly openInflater: OpenInflater
   readonly answerKind: Ports['answerKind']
@@ -135,8 +138,10 @@ export class RequestService implements RequestStreamOwner {
       const { reason, detail } = whyUnserved(model, ports.routing())
       return this.#refuse(exchange, reason, detail)
     }
+    const compared: EndpointSlot[] | undefined = this.explainer.wants(exchange, at) ? [] : undefined
+    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared }
     for (;;) {
-      const slot = this.#choose(exchange, model, candidates, at)
+      const slot = this.#choose(exchange, model, candidates, ask)
       if (slot === undefined) {
         const tried = exchange.excluded.length === 0 ? 'none is READY' : `${exchange.excluded.length} tried`
         return this.#refuse(exchange, 'no-ready-endpoint', `model ${JSON.stringify(model)}: ${tried} of ${candidates.size} endpoints`)
@@ -146,6 +151,7 @@ export class RequestService implements RequestStreamOwner {
         exchange.excluded.push(slot) // as many streams as it allows: another one may have room
         continue
       }
+      if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
       this.#ledger.charge(slot)
       exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot, at)
       if (candidates.timeouts !== undefined)
@@ -155,9 +161,9 @@ export class RequestService implements RequestStreamOwner {
   }
 
   /** Requests of one sequence go to one endpoint; others wherever they wait least. */
-  #choose(exchange: Exchange, model: string, candidates: Candidates, at: Millis): EndpointSlot | undefined {
+  #choose(exchange: Exchange, model: string, candidates: Candidates, ask: Ask): EndpointSlot | undefined {
     const sequence = exchange.scanner?.sequence
-    if (sequence === undefined) return pick(candidates, { now: at, draw: this.#ports.draw, excluded: exchange.excluded })
+    if (sequence === undefined) return pick(candidates, ask)
     return this.#sequences.ownerOf(model, sequence, candidates.slots, exchange.excluded)
   }
 
@@ -218,7 +224,7 @@ export class RequestService implements RequestStreamOwner {
   onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void {
     const { slot } = exchange
     const verdict = judge(failure)
-    this.#settle(exchange, verdict.outcome, failure.kind === 'slow')
+    this.#settle(exchange, verdict.outcome, undefined, failure.kind === 'slow')
     if (slot !== undefined && failure.kind !== 'unprocessed') exchange.excluded.push(slot)
     if (exchange.canRetry && exchange.attempts < limits.attemptsMax && this.#mayRetry(exchange, verdict)) {
       this.#ports.tally.retries++
@@ -243,9 +249,11 @@ export class RequestService implements RequestStreamOwner {
     return verdict.free || this.#budget.take()
   }
 
-  onAnswerBegan({ slot, attemptAt }: Exchange): void {
+  onAnswerBegan({ slot, attemptAt, decision }: Exchange): void {
     const at = this.#ports.now()
-    slot?.firstByte.record(millis(at - attemptAt), at)
+    const took = millis(at - attemptAt)
+    slot?.firstByte.record(took, at)
+    if (decision !== undefined) decision.firstByte = took
   }
 
   expireIfDue(exchange: Exchange): boolean {
@@ -258,7 +266,7 @@ export class RequestService implements RequestStreamOwner {
     const { tally } = this.#ports
     if (exchange.timer !== undefined) this.#wheel.cancel(exchange.timer)
     if (end.outcome === 'success') this.#budget.earn()
-    this.#settle(exchange, end.outcome, end.burning)
+    this.#settle(exchange, end.outcome, end.status, end.burning)
     tally.open--
     tally.messagesOut += exchange.messagesOut
     tally.byStatus[end.status] = (tally.byStatus[end.status] ?? 0) + 1
@@ -270,13 +278,15 @@ export class RequestService implements RequestStreamOwner {
     return [headerField('x-millrace-endpoint', slot.id), headerField('x-millrace-attempts', String(exchange.attempts))]
   }
 
-  #settle(exchange: Exchange, outcome: Outcome, burning: boolean): void {
+  #settle(exchange: Exchange, outcome: Outcome, status: number | undefined, burning: boolean): void {
     const { slot } = exchange
     if (slot === undefined) return
     exchange.slot = undefined
     exchange.patience?.cancel()
     exchange.patience = undefined
-    this.#ledger.settle(slot, outcome, burning, this.#ports.now())
+    const at = this.#ports.now()
+    this.#ledger.settle(slot, outcome, burning, at)
+    this.explainer.settle(exchange, outcome, status, at)
   }
 
   /** `status` where the reason alone does not tell it. */

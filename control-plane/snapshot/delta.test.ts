@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
-import { ConnectResponse, Endpoint, type EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { readDelta } from '../testing/read-delta.ts'
 import { makeDeltas } from './delta.ts'
 import { LoadBatch } from './load-batch.ts'
 import { loadRow } from './load-row.ts'
@@ -11,8 +12,6 @@ const ep = (id: string, fields: Partial<Endpoint> = {}): Endpoint => ({
   ...Endpoint.fromPartial({ id, node: 'n', address: '127.0.0.1:1', weight: 100, models: ['*'] }),
   ...fields,
 })
-
-const read = (bytes: Uint8Array): EndpointsDelta | undefined => ConnectResponse.decode(bytes).message?.value
 
 test('bytes laid end to end read as the message that they stand for', () => {
   const upserts = [makeResource(ep('n/a'), {}), makeResource(ep('n/b', { weight: 2.5 }), {})]
@@ -33,7 +32,7 @@ test('bytes laid end to end read as the message that they stand for', () => {
   )
   expect(more).toEqual([])
   expect(delta?.ids).toEqual(['n/a', 'n/b', 'n/gone'])
-  const { loads: told = [], ...rest } = read(delta?.bytes ?? new Uint8Array()) ?? {}
+  const { loads: told = [], ...rest } = readDelta(delta?.bytes ?? new Uint8Array()) ?? {}
   expect(rest).toEqual({
     nonce: '7',
     upserts: upserts.map(({ version, endpoint }) => ({ version, endpoint })),
@@ -49,7 +48,7 @@ test('a large fleet comes in several messages, each with its nonce, and nothing 
   const upserts = Array.from({ length: 6_000 }, (_, at) => makeResource(ep(`n/${at}`, { models: [`${'m'.repeat(400)}${at}`] }), {}))
   let nonce = 0
   const deltas = makeDeltas({ upserts, removed: ['n/gone'], loads: [] }, 'v', () => String(++nonce))
-  const messages = deltas.map(({ bytes }) => read(bytes))
+  const messages = deltas.map(({ bytes }) => readDelta(bytes))
   expect(deltas.length).toBeGreaterThan(2)
   expect(Math.max(...deltas.map(({ bytes }) => bytes.length))).toBeLessThan(limits.deltaBytesMax + 1_000)
   expect(messages.flatMap((message) => message?.upserts.map(({ endpoint }) => endpoint?.id))).toEqual(
@@ -64,7 +63,7 @@ test('the loads of a large fleet come behind it, so many in a message that a pro
   const loads = Array.from({ length: 2 * limits.loadsPerMessageMax + 1 }, (_, at) => loadRow(`n/${at}`, {}, at))
   let nonce = 0
   const deltas = makeDeltas({ upserts, removed: [], loads: new LoadBatch(loads).all() }, 'v', () => String(++nonce))
-  const messages = deltas.map(({ bytes }) => read(bytes))
+  const messages = deltas.map(({ bytes }) => readDelta(bytes))
   expect(messages.map((message) => message?.upserts.length)).toEqual([3, ...deltas.slice(1).map(() => 0)])
   expect(Math.max(...messages.map((message) => message?.loads.length ?? 0))).toBeLessThanOrEqual(limits.loadsPerMessageMax)
   expect(deltas.length).toBeLessThanOrEqual(4)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
-import { ConnectResponse } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { readDelta } from '../testing/read-delta.ts'
 import { loadMessages } from './delta.ts'
 import { LoadBatch } from './load-batch.ts'
 import { loadRow } from './load-row.ts'
@@ -66,7 +66,7 @@ test('all shares of a round of proxies together are all loads, each once', () =>
   const shares = new LoadShares()
   const told = Array.from({ length: 16 }, (_, stream) => loadMessages(batch.of(shares.of(shares.groupOf(stream, 4), 4)), 'v'))
     .flat()
-    .flatMap((bytes) => ConnectResponse.decode(bytes).message?.value.loads.map(({ endpointId }) => endpointId) ?? [])
+    .flatMap((bytes) => readDelta(bytes)?.loads.map(({ endpointId }) => endpointId) ?? [])
   expect(told.toSorted()).toEqual(updates.map(({ endpointId }) => endpointId).toSorted())
   expect(batch.all().length).toBeLessThanOrEqual(8)
 })

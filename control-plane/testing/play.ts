@@ -1,10 +1,11 @@
 /** One control plane on virtual time for this plane's tests: events in, what it tells proxies out. */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis, type UnixMillis, unixMillis } from '../../core/units.ts'
-import { ConnectResponse, type EndpointsDelta, Hello } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { type EndpointsDelta, Hello } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type Event, step } from '../control-loop.ts'
 import { type Change, type ControlState, initialState } from '../state.ts'
+import { readDelta } from './read-delta.ts'
 import { heartbeat, INTERVAL_MS, report } from './reports.ts'
 
 export const hello = (proxyId: string, endpointVersions: Record<string, string> = {}): Hello =>
@@ -41,8 +42,8 @@ export class Play {
         else if (effect.kind === 'ask') this.asked.push(effect.endpoint)
         else
           for (const stream of effect.push.streams) {
-            const { message } = ConnectResponse.decode(effect.push.bytes)
-            if (message !== undefined) this.pushed.push({ at: this.now, stream, delta: message.value })
+            const delta = readDelta(effect.push.bytes)
+            if (delta !== undefined) this.pushed.push({ at: this.now, stream, delta })
           }
       }
     return this

@@ -18,6 +18,7 @@ import type { Change } from '../state.ts'
 import { changeView, historyView, type Moment, nodeIds, nodeView, weightView, wholeNode } from '../views/admin-views.ts'
 import type { AgentCommands } from './agent-commands.ts'
 import { ChangeWatchers } from './change-watchers.ts'
+import type { ExplainDesk } from './explain-desk.ts'
 import { type IntentStore, StoreAway } from './intent-store.ts'
 import type { LoopRunner } from './loop-runner.ts'
 import { Watchers } from './watchers.ts'
@@ -39,15 +40,22 @@ export class AdminServer {
   readonly #runner: LoopRunner
   readonly #store: Pick<IntentStore, 'put'>
   readonly #commands: Pick<AgentCommands, 'handle'>
+  readonly #explain: Pick<ExplainDesk, 'handle'>
   readonly #log: Logger
   readonly #nodes: Watchers<Node, WatchNodesResponse>
   readonly #weights: Watchers<Weight, WatchWeightsResponse>
   readonly #changes = new ChangeWatchers()
 
-  constructor(runner: LoopRunner, store: Pick<IntentStore, 'put'>, commands: Pick<AgentCommands, 'handle'>, log: Logger) {
+  constructor(
+    runner: LoopRunner,
+    store: Pick<IntentStore, 'put'>,
+    desks: { readonly commands: Pick<AgentCommands, 'handle'>; readonly explain: Pick<ExplainDesk, 'handle'> },
+    log: Logger,
+  ) {
     this.#runner = runner
     this.#store = store
-    this.#commands = commands
+    this.#commands = desks.commands
+    this.#explain = desks.explain
     this.#log = log
     this.#nodes = new Watchers({
       all: () => runner.read(nodeIds),
@@ -73,6 +81,7 @@ export class AdminServer {
       },
       watchChanges: (call) => this.#watchChanges(call),
       commandAgent: (call, answer) => void this.#commands.handle(call, answer),
+      explainRoute: (call, answer) => void this.#explain.handle(call, answer),
       drainNode: ({ request }, answer) =>
         this.#setIntent(request.nodeId, 'drain', request.reason).then(
           (node) => answer(null, { node }),

@@ -6,17 +6,21 @@ import { limits } from '../../core/limits.ts'
 import { type ConnectRequest, ConnectResponse, MeshServiceService } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Push } from '../snapshot/push.ts'
 import type { StreamId } from '../state.ts'
+import { type AskedProxy, ExplainDesk } from './explain-desk.ts'
 import type { LoopRunner } from './loop-runner.ts'
 
 type Encoded = Buffer | ConnectResponse
 type Call = ServerDuplexStream<ConnectRequest, Encoded>
+/** A proxy's stream; its name is known once it has said hello. */
+type Seat = { readonly call: Call; proxyId: string | undefined }
 
 const PROXY_ID_MAX = 128
 
 export class MeshServer {
   readonly #dispatch: LoopRunner['dispatch']
   readonly #log: Logger
-  readonly #calls = new Map<StreamId, Call>()
+  readonly #seats = new Map<StreamId, Seat>()
+  readonly explain = new ExplainDesk(() => this.#askable())
   #lastStream: StreamId = 0
 
   constructor(runner: Pick<LoopRunner, 'dispatch'>, log: Logger) {
@@ -36,42 +40,48 @@ export class MeshServer {
   push({ streams, bytes }: Push): void {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     for (const stream of streams) {
-      const call = this.#calls.get(stream)
+      const call = this.#seats.get(stream)?.call
       if (call !== undefined && !call.write(buffer)) this.#dispatch({ kind: 'proxy-blocked', stream, blocked: true })
     }
   }
 
   /** Each proxy sees a clean end, keeps its last good picture and asks elsewhere. */
   close(): void {
-    for (const call of this.#calls.values()) call.end()
+    for (const { call } of this.#seats.values()) call.end()
+  }
+
+  #askable(): AskedProxy[] {
+    return [...this.#seats].flatMap(([stream, { call, proxyId }]) =>
+      proxyId === undefined ? [] : [{ proxyId, stream, ask: (value) => void call.write({ message: { $case: 'explain', value } }) }],
+    )
   }
 
   #connect(call: Call): void {
-    if (this.#calls.size >= limits.proxiesMax) {
+    if (this.#seats.size >= limits.proxiesMax) {
       call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `this control plane serves ${limits.proxiesMax} proxies already` })
       return
     }
     const stream = ++this.#lastStream
-    this.#calls.set(stream, call)
-    let proxyId: string | undefined
+    const seat: Seat = { call, proxyId: undefined }
+    this.#seats.set(stream, seat)
     const gone = (): void => {
-      if (!this.#calls.delete(stream)) return
+      if (!this.#seats.delete(stream)) return
       this.#dispatch({ kind: 'proxy-gone', stream })
-      this.#log.info({ proxyId, stream }, 'proxy.gone')
+      this.#log.info({ proxyId: seat.proxyId, stream }, 'proxy.gone')
     }
     const refuse = (details: string): void => {
       gone()
       call.emit('error', { code: status.INVALID_ARGUMENT, details })
     }
     call.on('data', ({ message }: ConnectRequest) => {
-      if (!this.#calls.has(stream)) return
-      if ((message?.$case === 'hello') !== (proxyId === undefined)) refuse('the first message, and only the first, is a hello')
-      else if (message?.$case !== 'hello') this.#heard(stream, message, proxyId)
+      if (!this.#seats.has(stream)) return
+      if ((message?.$case === 'hello') !== (seat.proxyId === undefined)) refuse('the first message, and only the first, is a hello')
+      else if (message?.$case !== 'hello') this.#heard(stream, message, seat.proxyId)
       else if (message.value.proxyId === '' || message.value.proxyId.length > PROXY_ID_MAX)
         refuse(`proxy_id wants 1 to ${PROXY_ID_MAX} letters`)
       else {
-        proxyId = message.value.proxyId
-        this.#log.info({ proxyId, stream, holds: Object.keys(message.value.endpointVersions).length }, 'proxy.hello')
+        seat.proxyId = message.value.proxyId
+        this.#log.info({ proxyId: seat.proxyId, stream, holds: Object.keys(message.value.endpointVersions).length }, 'proxy.hello')
         this.#dispatch({ kind: 'proxy-hello', stream, hello: message.value })
       }
     })
@@ -95,6 +105,9 @@ export class MeshServer {
         return
       case 'report':
         this.#dispatch({ kind: 'proxy-report', stream, report: message.value })
+        return
+      case 'explained':
+        this.explain.answered(stream, message.value)
         return
       default:
         // A newer proxy may say more than this control plane understands.

@@ -21,6 +21,8 @@ export type RequestHead = {
   readonly timeout: Millis | undefined
   /** `grpc-encoding`; `identity` when absent. */
   readonly encoding: string
+  /** `traceparent`, which goes on as it came. */
+  readonly trace: HeaderField | undefined
   /** Everything that goes on as it came. */
   readonly forward: readonly HeaderField[]
 }
@@ -31,7 +33,7 @@ const TE_TRAILERS = headerField('te', 'trailers')
 /** RFC 9113 §8.2.2: of the connection, not of the request; a request that carries one is malformed. */
 const HOP_FIELDS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
-type Role = 'length' | 'forward' | 'pseudo' | 'te' | 'timeout' | 'encoding' | 'content-type' | 'hop' | 'ours'
+type Role = 'trace' | 'length' | 'forward' | 'pseudo' | 'te' | 'timeout' | 'encoding' | 'content-type' | 'hop' | 'ours'
 
 const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
   ['te', 'te'],
@@ -39,6 +41,7 @@ const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
   ['grpc-encoding', 'encoding'],
   ['content-type', 'content-type'],
   ['content-length', 'length'],
+  ['traceparent', 'trace'],
   // Ours to write: a client must not be able to make an attempt look like a retry.
   ['grpc-previous-rpc-attempts', 'ours'],
   // Of answers; as free text it is held to less than other fields, and has no business in a request.
@@ -64,6 +67,7 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
   let isGrpc = false
   let timeout: Millis | undefined
   let bodyLength: number | undefined
+  let trace: HeaderField | undefined
   let encoding = 'identity'
   const forward: HeaderField[] = []
   let regular = false
@@ -101,6 +105,10 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
         if (bodyLength === BODY_UNSTATED) return MALFORMED
         forward.push(field)
         break
+      case 'trace':
+        trace ??= field
+        forward.push(field)
+        break
       case 'te':
         if (valueText(field) !== 'trailers') return MALFORMED
         break
@@ -123,6 +131,7 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
     bodyLength,
     timeout,
     encoding,
+    trace,
     forward,
   }
 }

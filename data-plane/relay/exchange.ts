@@ -7,6 +7,7 @@ import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import type { Impatience, Patience } from '../admission/patience.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
+import type { DecisionRecord } from '../explain/decision-book.ts'
 import { MessageWalker } from '../grpc/message-walker.ts'
 import type { Method } from '../grpc/methods.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
@@ -69,6 +70,8 @@ export class Exchange implements StreamSink {
   /** When the current attempt began. */
   attemptAt = millis(0)
   excluded: EndpointSlot[] = []
+  /** Of the current attempt, where it is remembered. */
+  decision: DecisionRecord | undefined
   over = false
   headSent = false
   readonly #owner: ExchangeOwner
@@ -119,6 +122,11 @@ export class Exchange implements StreamSink {
   /** The client has said all and has room for what comes: whatever does not move is the server's doing. */
   get waitsForServer(): boolean {
     return this.#requestEnded && this.down.waitingBytes === 0
+  }
+
+  /** Bytes of the request. */
+  get received(): number {
+    return this.#received
   }
 
   get requestEnded(): boolean {

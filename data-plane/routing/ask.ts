@@ -8,4 +8,6 @@ export type Ask = {
   readonly draw: () => number
   /** Endpoints that this request has tried, or found full. */
   readonly excluded: readonly EndpointSlot[]
+  /** Filled with those that the policy weighed against one another, when somebody wants to know. */
+  readonly compared?: EndpointSlot[] | undefined
 }

@@ -5,7 +5,7 @@ import { betterOfTwo } from './pool.ts'
 
 export const leastRequest: Policy = {
   name: 'LEAST_REQUEST',
-  choose: (pool, { draw }) => betterOfTwo(pool, draw, compareCharges),
+  choose: (pool, ask) => betterOfTwo(pool, ask, compareCharges),
   terms: (slot) => ({ charged: slot.charged, rate: rate(slot) }),
 }
 

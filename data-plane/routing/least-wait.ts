@@ -16,7 +16,7 @@ const KV_MOST = 0.999
 
 export const leastWait: Policy = {
   name: 'LEAST_WAIT',
-  choose: (pool, { draw, now }) => betterOfTwo(pool, draw, (a, b) => compareWaits(a, b, now)),
+  choose: (pool, ask) => betterOfTwo(pool, ask, (a, b) => compareWaits(a, b, ask.now)),
   terms: (slot, { now }) => ({ wait: expectedWait(slot, now), charged: slot.charged, rate: rate(slot) }),
 }
 

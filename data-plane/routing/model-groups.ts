@@ -30,9 +30,15 @@ export class Candidates {
     return this.own.size + this.#any.size
   }
 
+  /** Those in no tier too. */
+  *each(): Iterable<EndpointSlot> {
+    yield* this.own.slots
+    yield* this.#any.slots
+  }
+
   /** A copy, for what is rare. */
   get slots(): readonly EndpointSlot[] {
-    return [...this.own.slots, ...this.#any.slots]
+    return [...this.each()]
   }
 
   /** Of the model's row; without one, what every model gets. */

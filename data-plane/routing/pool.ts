@@ -2,6 +2,7 @@
  * Endpoints that may serve, ready for weighted draws: two candidates at a time, by the weights that the control plane gave. A pool is two sets that
  * are drawn from as one: the endpoints that name a model, and those that serve every model, which all models share.
  */
+import type { Ask } from './ask.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { WeightedSet } from './weighted-set.ts'
 
@@ -50,7 +51,7 @@ export function createPool(slots: readonly EndpointSlot[]): Pool {
 }
 
 /** The better of two different candidates; with one endpoint, that one. `compare` < 0 prefers the first. */
-export function betterOfTwo(pool: Pool, draw: () => number, compare: (a: EndpointSlot, b: EndpointSlot) => number): EndpointSlot {
+export function betterOfTwo(pool: Pool, { draw, compared }: Ask, compare: (a: EndpointSlot, b: EndpointSlot) => number): EndpointSlot {
   const { size } = pool
   const first = pool.drawIndex(draw())
   const a = pool.slotAt(first)
@@ -59,5 +60,6 @@ export function betterOfTwo(pool: Pool, draw: () => number, compare: (a: Endpoin
   // Drawn twice: its neighbour steps in, so that a lone heavy endpoint is still compared with somebody. A young one waits for a draw of its own.
   const b = pool.slotAt(second === first ? (first + 1 + Math.floor(draw() * (size - 1))) % size : second)
   if (second === first && b.endpoint.slowStart !== undefined) return a
+  compared?.push(a, b)
   return compare(a, b) <= 0 ? a : b
 }

@@ -58,8 +58,8 @@ export class TieredGroup {
   }
 }
 
-/** 0 serves … 4 only in panic. */
-function tierOf(slot: EndpointSlot): number {
+/** 0 serves … 4 only in panic; below 0 never. */
+export function tierOf(slot: EndpointSlot): number {
   const { state, freshness, panic } = slot.endpoint
   switch (state) {
     case 'STARTING':

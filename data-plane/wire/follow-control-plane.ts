@@ -49,6 +49,7 @@ export function followControlPlane(
     },
     onLoads: (rows) => primary.setLoads(rows),
     onLoadsHold: (teller) => primary.loadsHold(teller),
+    onExplain: (query) => primary.explain(query),
   })
   const reporter = new OutcomeReporter(primary, mesh)
   const current = () => ({ version: mesh.snapshotVersion, held: mesh.held })

@@ -12,6 +12,8 @@ import {
   ConnectResponse,
   type EndpointOutcomes,
   type EndpointsDelta,
+  type ExplainQuery,
+  type ExplainReply,
   MeshServiceClient,
   MeshServiceService,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
@@ -35,6 +37,7 @@ export type MeshClientOptions = {
   onChange(upserts: readonly Endpoint[], removed: readonly string[], version: string): Promise<void>
   onLoads(rows: readonly LoadRow[]): void
   onLoadsHold(teller: number): void
+  onExplain(query: ExplainQuery): Promise<ExplainReply | undefined>
 }
 
 type MeshStream = ClientDuplexStream<ConnectRequest, Buffer>
@@ -129,7 +132,9 @@ export class MeshClient {
       return stream.cancel()
     }
     await nextTurn()
-    if (response.message?.$case === 'endpoints' && stream === this.#stream) await this.#onDelta(stream, response.message.value)
+    if (stream !== this.#stream) return
+    if (response.message?.$case === 'endpoints') await this.#onDelta(stream, response.message.value)
+    else if (response.message?.$case === 'explain') void this.#onExplain(stream, response.message.value)
   }
 
   async #onDelta(stream: MeshStream, delta: EndpointsDelta): Promise<void> {
@@ -143,6 +148,12 @@ export class MeshClient {
       this.#options.log.warn({ reason: problem }, 'mesh.nack')
       stream.write({ message: { $case: 'nack', value: { nonce: delta.nonce, reason: problem } } })
     }
+  }
+
+  /** Nothing waits for it: it is told when it is known. */
+  async #onExplain(stream: MeshStream, query: ExplainQuery): Promise<void> {
+    const reply = await this.#options.onExplain(query)
+    if (reply !== undefined && stream === this.#stream) stream.write({ message: { $case: 'explained', value: reply } })
   }
 
   /** All or nothing; answers what is wrong. */

@@ -5,6 +5,7 @@ import type { Logger } from '../../core/edge/log.ts'
 import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import type { Endpoint, EndpointTls } from '../../core/mesh-snapshot.ts'
+import type { ExplainQuery, ExplainReply } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { PictureHead } from '../routing/routing-table.ts'
 import { HeldLoads } from '../share/held-loads.ts'
 import { LedgerSums } from '../share/ledger-sums.ts'
@@ -12,6 +13,7 @@ import { Picture } from '../share/picture.ts'
 import type { LoadRow } from '../share/rows.ts'
 import { TurnWindow } from '../share/turn-window.ts'
 import type { FeedSource } from '../share/worker-feed.ts'
+import { WorkerQuestions } from './ask-workers.ts'
 import type { ConnectionRules } from './connection-settings.ts'
 import type { FrontOptions } from './front-door.ts'
 import { LOOK_PERIOD_MS, Seat, type SeatOwner } from './seat.ts'
@@ -41,6 +43,7 @@ export class Primary implements SeatOwner {
   readonly #server: Server
   readonly #picture = new Picture()
   readonly #loads = new HeldLoads(() => performance.now())
+  readonly #questions = new WorkerQuestions()
   #front: FrontOptions
   #held = false
   #stopping = false
@@ -160,6 +163,14 @@ export class Primary implements SeatOwner {
     this.#nourishAll()
   }
 
+  /** Undefined when too many ask already. */
+  explain(query: ExplainQuery): Promise<ExplainReply | undefined> {
+    return this.#questions.explain(
+      query,
+      [...this.#seats].filter((seat) => seat.state !== 'starting'),
+    )
+  }
+
   /** One worker after the other is replaced by a fresh one and finishes what it has begun; no request fails of it. */
   async restartWorkers(): Promise<void> {
     if (this.#restarting || this.#stopping) return
@@ -213,6 +224,7 @@ export class Primary implements SeatOwner {
 
   onMessage(seat: Seat, message: Parameters<SeatOwner['onMessage']>[1]): void {
     if (message.kind === 'log') this.#log[message.level](message.fields, message.event)
+    else if (message.kind === 'explained') this.#questions.answered(message.number, message.reply)
     else if (message.kind === 'report') {
       seat.report = message.report
       this.turns[seat.place]?.note(message.report.vitals.longestTurn, systemClock.now())

@@ -1,6 +1,7 @@
 /** What a primary and its workers say to one another over IPC. */
 
 import type { EndpointTls } from '../../core/mesh-snapshot.ts'
+import type { ExplainQuery, ExplainReply } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Batch, LedgerRows } from '../share/rows.ts'
 import type { ConnectionRules } from './connection-settings.ts'
 import type { FrontOptions } from './front-door.ts'
@@ -23,6 +24,8 @@ export type ToWorker =
   | { readonly kind: 'batch'; readonly batch: Batch }
   /** Goes with a socket. */
   | { readonly kind: 'connection' }
+  /** Answered by `explained` of the same number. */
+  | { readonly kind: 'explain'; readonly number: number; readonly query: ExplainQuery }
   | { readonly kind: 'stop' }
 
 export type FromWorker =
@@ -30,6 +33,7 @@ export type FromWorker =
   | { readonly kind: 'applied' }
   | { readonly kind: 'report'; readonly report: WorkerReport }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly event: string; readonly fields: Record<string, unknown> }
+  | { readonly kind: 'explained'; readonly number: number; readonly reply: ExplainReply }
   | { readonly kind: 'drained' }
 
 /** Running totals since the worker started, by metric name; and the ledger's changed rows. */

@@ -55,6 +55,9 @@ function take(message: ToWorker, handle: unknown): void {
       // A client that was gone before the handle arrived leaves none.
       if (handle !== undefined && handle !== null) worker?.takeSocket(handle as Socket)
       return
+    case 'explain':
+      if (worker !== undefined) send({ kind: 'explained', number: message.number, reply: worker.explain(message.query) })
+      return
     case 'stop':
       worker?.drain().then(() => {
         send({ kind: 'drained' })

@@ -4,6 +4,7 @@ import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import type { EndpointTls } from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
+import type { ExplainQuery, ExplainReply } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { type Complaint, newRequestTally } from '../admission/request-tally.ts'
 import { RetryBudget } from '../admission/retry-budget.ts'
 import { TimerWheel, WHEEL_GRAIN } from '../admission/timer-wheel.ts'
@@ -21,6 +22,7 @@ import { AnswerKinds } from './answer-kinds.ts'
 import { ClientLinks } from './client-links.ts'
 import { Complaints } from './complaints.ts'
 import type { ConnectionRules } from './connection-settings.ts'
+import { explainReply } from './explain-reply.ts'
 import { FrontDoor, type FrontOptions } from './front-door.ts'
 import { newFrontTally } from './front-tally.ts'
 import { Http1Door } from './http1-door.ts'
@@ -166,6 +168,10 @@ export class Worker {
       const slot = this.#routing.slot(id)
       if (slot !== undefined) slot.elsewhere = charged
     }
+  }
+
+  explain(query: ExplainQuery): ExplainReply {
+    return explainReply(query, this.#service.explainer, this.#routing, { now: systemClock.now(), wall: Date.now(), draw: Math.random })
   }
 
   /** Clients are asked to go elsewhere; what they have begun is finished, up to a limit. */

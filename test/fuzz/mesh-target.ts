@@ -6,9 +6,10 @@
 import { ProxySession } from '../../control-plane/snapshot/proxy-session.ts'
 import { pushAll } from '../../control-plane/snapshot/push.ts'
 import { type ControlState, initialState, type StreamId } from '../../control-plane/state.ts'
+import { readDelta } from '../../control-plane/testing/read-delta.ts'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
-import { ConnectResponse, Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Draw } from './draw.ts'
 import { type Counts, must, type Play, type Target } from './target.ts'
 
@@ -146,7 +147,7 @@ class MeshPlay implements Play {
     const bytes = proxy.inbox.shift()
     const session = this.#sessionOf(proxy)
     if (bytes === undefined || session === undefined) return
-    const delta = ConnectResponse.decode(bytes).message?.value
+    const delta = readDelta(bytes)
     must(delta !== undefined, 'a message without endpoints')
     if (refuses) return session.nack(delta.nonce, 'no')
     for (const { version, endpoint } of delta.upserts) {

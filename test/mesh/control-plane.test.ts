@@ -175,7 +175,7 @@ class MeshClient {
   }
 
   #take({ message }: ConnectResponse): void {
-    if (message === undefined) return
+    if (message?.$case !== 'endpoints') return
     const delta = message.value
     this.deltas.push(delta)
     const reason = this.refuseWith

@@ -33,7 +33,7 @@ export class DeltaReader {
     const known = nonce === '' ? undefined : this.#known.get(nonce)
     if (known !== undefined) return known
     const { message } = ConnectResponse.decode(bytes)
-    if (message === undefined) throw new Error('a message of the mesh stream that holds nothing')
+    if (message?.$case !== 'endpoints') throw new Error('a message of the mesh stream that holds no endpoints')
     if (nonce !== '') this.#known.set(nonce, message.value)
     if (this.#known.size > this.#keptMax) this.#known.delete(this.#known.keys().next().value ?? '')
     return message.value

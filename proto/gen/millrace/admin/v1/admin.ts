@@ -25,6 +25,7 @@ import {
   EndpointState,
   endpointStateFromJSON,
   endpointStateToJSON,
+  ExplainReply,
   Freshness,
   freshnessFromJSON,
   freshnessToJSON,
@@ -222,6 +223,29 @@ export interface CommandAgentRequest {
 
 export interface CommandAgentResponse {
   answer: AgentAnswer | undefined;
+}
+
+export interface ExplainRouteRequest {
+  /** At least one of model and trace. */
+  model: string;
+  traceId: string;
+  /** Empty: all that are connected, up to a bound. */
+  proxyId: string;
+  /** Of each proxy; 0 is a usual number. */
+  decisionsMax: number;
+}
+
+export interface ExplainRouteResponse {
+  proxies: ProxyExplanation[];
+  /** Proxies that did not answer in time. */
+  silent: string[];
+  /** Connected beyond the bound, and not asked. */
+  notAsked: number;
+}
+
+export interface ProxyExplanation {
+  proxyId: string;
+  reply: ExplainReply | undefined;
 }
 
 function createBaseNode(): Node {
@@ -2370,6 +2394,333 @@ export const CommandAgentResponse: MessageFns<CommandAgentResponse> = {
   },
 };
 
+function createBaseExplainRouteRequest(): ExplainRouteRequest {
+  return { model: "", traceId: "", proxyId: "", decisionsMax: 0 };
+}
+
+export const ExplainRouteRequest: MessageFns<ExplainRouteRequest> = {
+  encode(message: ExplainRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.traceId !== "") {
+      writer.uint32(18).string(message.traceId);
+    }
+    if (message.proxyId !== "") {
+      writer.uint32(26).string(message.proxyId);
+    }
+    if (message.decisionsMax !== 0) {
+      writer.uint32(32).uint32(message.decisionsMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.traceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.proxyId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.decisionsMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRouteRequest {
+    return {
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      traceId: isSet(object.traceId)
+        ? globalThis.String(object.traceId)
+        : isSet(object.trace_id)
+        ? globalThis.String(object.trace_id)
+        : "",
+      proxyId: isSet(object.proxyId)
+        ? globalThis.String(object.proxyId)
+        : isSet(object.proxy_id)
+        ? globalThis.String(object.proxy_id)
+        : "",
+      decisionsMax: isSet(object.decisionsMax)
+        ? globalThis.Number(object.decisionsMax)
+        : isSet(object.decisions_max)
+        ? globalThis.Number(object.decisions_max)
+        : 0,
+    };
+  },
+
+  toJSON(message: ExplainRouteRequest): unknown {
+    const obj: any = {};
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.traceId !== "") {
+      obj.traceId = message.traceId;
+    }
+    if (message.proxyId !== "") {
+      obj.proxyId = message.proxyId;
+    }
+    if (message.decisionsMax !== 0) {
+      obj.decisionsMax = Math.round(message.decisionsMax);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExplainRouteRequest>, I>>(base?: I): ExplainRouteRequest {
+    return ExplainRouteRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExplainRouteRequest>, I>>(object: I): ExplainRouteRequest {
+    const message = createBaseExplainRouteRequest();
+    message.model = object.model ?? "";
+    message.traceId = object.traceId ?? "";
+    message.proxyId = object.proxyId ?? "";
+    message.decisionsMax = object.decisionsMax ?? 0;
+    return message;
+  },
+};
+
+function createBaseExplainRouteResponse(): ExplainRouteResponse {
+  return { proxies: [], silent: [], notAsked: 0 };
+}
+
+export const ExplainRouteResponse: MessageFns<ExplainRouteResponse> = {
+  encode(message: ExplainRouteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.proxies) {
+      ProxyExplanation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.silent) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.notAsked !== 0) {
+      writer.uint32(24).uint32(message.notAsked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRouteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRouteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.proxies.push(ProxyExplanation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.silent.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.notAsked = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRouteResponse {
+    return {
+      proxies: globalThis.Array.isArray(object?.proxies)
+        ? object.proxies.map((e: any) => ProxyExplanation.fromJSON(e))
+        : [],
+      silent: globalThis.Array.isArray(object?.silent) ? object.silent.map((e: any) => globalThis.String(e)) : [],
+      notAsked: isSet(object.notAsked)
+        ? globalThis.Number(object.notAsked)
+        : isSet(object.not_asked)
+        ? globalThis.Number(object.not_asked)
+        : 0,
+    };
+  },
+
+  toJSON(message: ExplainRouteResponse): unknown {
+    const obj: any = {};
+    if (message.proxies?.length) {
+      obj.proxies = message.proxies.map((e) => ProxyExplanation.toJSON(e));
+    }
+    if (message.silent?.length) {
+      obj.silent = message.silent;
+    }
+    if (message.notAsked !== 0) {
+      obj.notAsked = Math.round(message.notAsked);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExplainRouteResponse>, I>>(base?: I): ExplainRouteResponse {
+    return ExplainRouteResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExplainRouteResponse>, I>>(object: I): ExplainRouteResponse {
+    const message = createBaseExplainRouteResponse();
+    message.proxies = object.proxies?.map((e) => ProxyExplanation.fromPartial(e)) || [];
+    message.silent = object.silent?.map((e) => e) || [];
+    message.notAsked = object.notAsked ?? 0;
+    return message;
+  },
+};
+
+function createBaseProxyExplanation(): ProxyExplanation {
+  return { proxyId: "", reply: undefined };
+}
+
+export const ProxyExplanation: MessageFns<ProxyExplanation> = {
+  encode(message: ProxyExplanation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.proxyId !== "") {
+      writer.uint32(10).string(message.proxyId);
+    }
+    if (message.reply !== undefined) {
+      ExplainReply.encode(message.reply, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProxyExplanation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProxyExplanation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.proxyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reply = ExplainReply.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ProxyExplanation {
+    return {
+      proxyId: isSet(object.proxyId)
+        ? globalThis.String(object.proxyId)
+        : isSet(object.proxy_id)
+        ? globalThis.String(object.proxy_id)
+        : "",
+      reply: isSet(object.reply) ? ExplainReply.fromJSON(object.reply) : undefined,
+    };
+  },
+
+  toJSON(message: ProxyExplanation): unknown {
+    const obj: any = {};
+    if (message.proxyId !== "") {
+      obj.proxyId = message.proxyId;
+    }
+    if (message.reply !== undefined) {
+      obj.reply = ExplainReply.toJSON(message.reply);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ProxyExplanation>, I>>(base?: I): ProxyExplanation {
+    return ProxyExplanation.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ProxyExplanation>, I>>(object: I): ProxyExplanation {
+    const message = createBaseProxyExplanation();
+    message.proxyId = object.proxyId ?? "";
+    message.reply = (object.reply !== undefined && object.reply !== null)
+      ? ExplainReply.fromPartial(object.reply)
+      : undefined;
+    return message;
+  },
+};
+
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   listNodes: {
@@ -2453,6 +2804,17 @@ export const AdminServiceService = {
       Buffer.from(CommandAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CommandAgentResponse => CommandAgentResponse.decode(value),
   },
+  /** Why requests go where they go: asks the proxies that follow this control plane. */
+  explainRoute: {
+    path: "/millrace.admin.v1.AdminService/ExplainRoute" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRouteRequest): Buffer => Buffer.from(ExplainRouteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRouteRequest => ExplainRouteRequest.decode(value),
+    responseSerialize: (value: ExplainRouteResponse): Buffer =>
+      Buffer.from(ExplainRouteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainRouteResponse => ExplainRouteResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
@@ -2470,6 +2832,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   watchChanges: handleServerStreamingCall<WatchChangesRequest, WatchChangesResponse>;
   /** Asks a node's agent to do something now. */
   commandAgent: handleUnaryCall<CommandAgentRequest, CommandAgentResponse>;
+  /** Why requests go where they go: asks the proxies that follow this control plane. */
+  explainRoute: handleUnaryCall<ExplainRouteRequest, ExplainRouteResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -2577,6 +2941,22 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CommandAgentResponse) => void,
+  ): ClientUnaryCall;
+  /** Why requests go where they go: asks the proxies that follow this control plane. */
+  explainRoute(
+    request: ExplainRouteRequest,
+    callback: (error: ServiceError | null, response: ExplainRouteResponse) => void,
+  ): ClientUnaryCall;
+  explainRoute(
+    request: ExplainRouteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainRouteResponse) => void,
+  ): ClientUnaryCall;
+  explainRoute(
+    request: ExplainRouteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainRouteResponse) => void,
   ): ClientUnaryCall;
 }
 

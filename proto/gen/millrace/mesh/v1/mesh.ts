@@ -210,14 +210,19 @@ export function panicToJSON(object: Panic): string {
 }
 
 export interface ConnectRequest {
-  message: { $case: "hello"; value: Hello } | { $case: "ack"; value: Ack } | { $case: "nack"; value: Nack } | {
-    $case: "report";
-    value: ProxyReport;
-  } | undefined;
+  message:
+    | { $case: "hello"; value: Hello }
+    | { $case: "ack"; value: Ack }
+    | { $case: "nack"; value: Nack }
+    | { $case: "report"; value: ProxyReport }
+    | { $case: "explained"; value: ExplainReply }
+    | undefined;
 }
 
 export interface ConnectResponse {
-  message: { $case: "endpoints"; value: EndpointsDelta } | undefined;
+  message: { $case: "endpoints"; value: EndpointsDelta } | //
+  /** Answered by an ExplainReply of the same id, when the proxy gets to it. */
+  { $case: "explain"; value: ExplainQuery } | undefined;
 }
 
 /** First on every stream. */
@@ -312,6 +317,100 @@ export interface EndpointOutcomes {
   ejected: boolean;
 }
 
+/** Asks a proxy why its requests go where they go. */
+export interface ExplainQuery {
+  queryId: string;
+  /** How its endpoints stand now, and only its decisions; empty: the decisions of all models. */
+  model: string;
+  /** Only decisions of this trace; empty: the latest. */
+  traceId: string;
+  decisionsMax: number;
+}
+
+export interface ExplainReply {
+  queryId: string;
+  /** Newest first. */
+  decisions: Decision[];
+  /** As it would be decided now, by one of the proxy's workers; absent when no model was asked for, or nobody serves it. */
+  now: Choice | undefined;
+}
+
+/** One attempt of one request: who could have had it, who had it, and how it ended. Says nothing of what was asked. */
+export interface Decision {
+  /** The proxy's own wall clock. */
+  atUnixMs: bigint;
+  /** Of `traceparent`; empty when the caller sent none. */
+  traceId: string;
+  /** From 1. */
+  attempt: number;
+  endpointId: string;
+  choice:
+    | Choice
+    | undefined;
+  /** Absent while the attempt runs. */
+  end: DecisionEnd | undefined;
+}
+
+export interface DecisionEnd {
+  /** success, backpressure, failure or cancelled */
+  outcome: string;
+  /** gRPC status as the client got it; absent when another attempt followed. */
+  status?:
+    | number
+    | undefined;
+  /** From the attempt's start to the first byte of its answer. */
+  firstByteMs?: number | undefined;
+  totalMs: number;
+  messages: number;
+  requestBytes: bigint;
+}
+
+export interface Choice {
+  model: string;
+  policy: string;
+  snapshotVersion: string;
+  /** The chosen one first, then those that it was compared with, then others that could have been drawn: a bounded number of each. */
+  candidates: Candidate[];
+  /** All that could have been drawn. */
+  candidatesTotal: number;
+  /** Those that could not, by cause; of a large fleet only so many are looked at. */
+  passedOver: PassedOver[];
+  endpointsTotal: number;
+}
+
+export interface Candidate {
+  endpointId: string;
+  /** The policy looked at it. */
+  compared: boolean;
+  weight: number;
+  /** Open attempts and burning, of this proxy's other workers too. */
+  charged: number;
+  /** Of the load that the terms were computed from; absent when nothing was reported. */
+  loadAgeMs?:
+    | number
+    | undefined;
+  /** The policy's terms by name: numbers in its own units, and words where there is no number. */
+  terms: { [key: string]: number };
+  words: { [key: string]: string };
+}
+
+export interface Candidate_TermsEntry {
+  key: string;
+  value: number;
+}
+
+export interface Candidate_WordsEntry {
+  key: string;
+  value: string;
+}
+
+export interface PassedOver {
+  why: string;
+  count: number;
+  /** Some of them. */
+  endpointIds: string[];
+}
+
 function createBaseConnectRequest(): ConnectRequest {
   return { message: undefined };
 }
@@ -330,6 +429,9 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
         break;
       case "report":
         ProxyReport.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "explained":
+        ExplainReply.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -380,6 +482,14 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
             message.message = { $case: "report", value: ProxyReport.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "explained", value: ExplainReply.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -402,6 +512,8 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
         ? { $case: "nack", value: Nack.fromJSON(object.nack) }
         : isSet(object.report)
         ? { $case: "report", value: ProxyReport.fromJSON(object.report) }
+        : isSet(object.explained)
+        ? { $case: "explained", value: ExplainReply.fromJSON(object.explained) }
         : undefined,
     };
   },
@@ -416,6 +528,8 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
       obj.nack = Nack.toJSON(message.message.value);
     } else if (message.message?.$case === "report") {
       obj.report = ProxyReport.toJSON(message.message.value);
+    } else if (message.message?.$case === "explained") {
+      obj.explained = ExplainReply.toJSON(message.message.value);
     }
     return obj;
   },
@@ -450,6 +564,12 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
         }
         break;
       }
+      case "explained": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "explained", value: ExplainReply.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -464,6 +584,9 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
     switch (message.message?.$case) {
       case "endpoints":
         EndpointsDelta.encode(message.message.value, writer.uint32(10).fork()).join();
+        break;
+      case "explain":
+        ExplainQuery.encode(message.message.value, writer.uint32(18).fork()).join();
         break;
     }
     return writer;
@@ -490,6 +613,14 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
             message.message = { $case: "endpoints", value: EndpointsDelta.decode(reader, reader.uint32()) };
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "explain", value: ExplainQuery.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -506,6 +637,8 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
     return {
       message: isSet(object.endpoints)
         ? { $case: "endpoints", value: EndpointsDelta.fromJSON(object.endpoints) }
+        : isSet(object.explain)
+        ? { $case: "explain", value: ExplainQuery.fromJSON(object.explain) }
         : undefined,
     };
   },
@@ -514,6 +647,8 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
     const obj: any = {};
     if (message.message?.$case === "endpoints") {
       obj.endpoints = EndpointsDelta.toJSON(message.message.value);
+    } else if (message.message?.$case === "explain") {
+      obj.explain = ExplainQuery.toJSON(message.message.value);
     }
     return obj;
   },
@@ -527,6 +662,12 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
       case "endpoints": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "endpoints", value: EndpointsDelta.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "explain": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "explain", value: ExplainQuery.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1851,6 +1992,1273 @@ export const EndpointOutcomes: MessageFns<EndpointOutcomes> = {
       : 0n;
     message.failures = (object.failures !== undefined && object.failures !== null) ? BigInt(object.failures) : 0n;
     message.ejected = object.ejected ?? false;
+    return message;
+  },
+};
+
+function createBaseExplainQuery(): ExplainQuery {
+  return { queryId: "", model: "", traceId: "", decisionsMax: 0 };
+}
+
+export const ExplainQuery: MessageFns<ExplainQuery> = {
+  encode(message: ExplainQuery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queryId !== "") {
+      writer.uint32(10).string(message.queryId);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.traceId !== "") {
+      writer.uint32(26).string(message.traceId);
+    }
+    if (message.decisionsMax !== 0) {
+      writer.uint32(32).uint32(message.decisionsMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainQuery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainQuery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queryId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.traceId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.decisionsMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainQuery {
+    return {
+      queryId: isSet(object.queryId)
+        ? globalThis.String(object.queryId)
+        : isSet(object.query_id)
+        ? globalThis.String(object.query_id)
+        : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      traceId: isSet(object.traceId)
+        ? globalThis.String(object.traceId)
+        : isSet(object.trace_id)
+        ? globalThis.String(object.trace_id)
+        : "",
+      decisionsMax: isSet(object.decisionsMax)
+        ? globalThis.Number(object.decisionsMax)
+        : isSet(object.decisions_max)
+        ? globalThis.Number(object.decisions_max)
+        : 0,
+    };
+  },
+
+  toJSON(message: ExplainQuery): unknown {
+    const obj: any = {};
+    if (message.queryId !== "") {
+      obj.queryId = message.queryId;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.traceId !== "") {
+      obj.traceId = message.traceId;
+    }
+    if (message.decisionsMax !== 0) {
+      obj.decisionsMax = Math.round(message.decisionsMax);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExplainQuery>, I>>(base?: I): ExplainQuery {
+    return ExplainQuery.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExplainQuery>, I>>(object: I): ExplainQuery {
+    const message = createBaseExplainQuery();
+    message.queryId = object.queryId ?? "";
+    message.model = object.model ?? "";
+    message.traceId = object.traceId ?? "";
+    message.decisionsMax = object.decisionsMax ?? 0;
+    return message;
+  },
+};
+
+function createBaseExplainReply(): ExplainReply {
+  return { queryId: "", decisions: [], now: undefined };
+}
+
+export const ExplainReply: MessageFns<ExplainReply> = {
+  encode(message: ExplainReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queryId !== "") {
+      writer.uint32(10).string(message.queryId);
+    }
+    for (const v of message.decisions) {
+      Decision.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.now !== undefined) {
+      Choice.encode(message.now, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queryId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.decisions.push(Decision.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.now = Choice.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainReply {
+    return {
+      queryId: isSet(object.queryId)
+        ? globalThis.String(object.queryId)
+        : isSet(object.query_id)
+        ? globalThis.String(object.query_id)
+        : "",
+      decisions: globalThis.Array.isArray(object?.decisions)
+        ? object.decisions.map((e: any) => Decision.fromJSON(e))
+        : [],
+      now: isSet(object.now) ? Choice.fromJSON(object.now) : undefined,
+    };
+  },
+
+  toJSON(message: ExplainReply): unknown {
+    const obj: any = {};
+    if (message.queryId !== "") {
+      obj.queryId = message.queryId;
+    }
+    if (message.decisions?.length) {
+      obj.decisions = message.decisions.map((e) => Decision.toJSON(e));
+    }
+    if (message.now !== undefined) {
+      obj.now = Choice.toJSON(message.now);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExplainReply>, I>>(base?: I): ExplainReply {
+    return ExplainReply.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExplainReply>, I>>(object: I): ExplainReply {
+    const message = createBaseExplainReply();
+    message.queryId = object.queryId ?? "";
+    message.decisions = object.decisions?.map((e) => Decision.fromPartial(e)) || [];
+    message.now = (object.now !== undefined && object.now !== null) ? Choice.fromPartial(object.now) : undefined;
+    return message;
+  },
+};
+
+function createBaseDecision(): Decision {
+  return { atUnixMs: 0n, traceId: "", attempt: 0, endpointId: "", choice: undefined, end: undefined };
+}
+
+export const Decision: MessageFns<Decision> = {
+  encode(message: Decision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.atUnixMs) !== message.atUnixMs) {
+        throw new globalThis.Error("value provided for field message.atUnixMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.atUnixMs);
+    }
+    if (message.traceId !== "") {
+      writer.uint32(18).string(message.traceId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(24).uint32(message.attempt);
+    }
+    if (message.endpointId !== "") {
+      writer.uint32(34).string(message.endpointId);
+    }
+    if (message.choice !== undefined) {
+      Choice.encode(message.choice, writer.uint32(42).fork()).join();
+    }
+    if (message.end !== undefined) {
+      DecisionEnd.encode(message.end, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Decision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecision();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.traceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.endpointId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.choice = Choice.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.end = DecisionEnd.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Decision {
+    return {
+      atUnixMs: isSet(object.atUnixMs)
+        ? BigInt(object.atUnixMs)
+        : isSet(object.at_unix_ms)
+        ? BigInt(object.at_unix_ms)
+        : 0n,
+      traceId: isSet(object.traceId)
+        ? globalThis.String(object.traceId)
+        : isSet(object.trace_id)
+        ? globalThis.String(object.trace_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      endpointId: isSet(object.endpointId)
+        ? globalThis.String(object.endpointId)
+        : isSet(object.endpoint_id)
+        ? globalThis.String(object.endpoint_id)
+        : "",
+      choice: isSet(object.choice) ? Choice.fromJSON(object.choice) : undefined,
+      end: isSet(object.end) ? DecisionEnd.fromJSON(object.end) : undefined,
+    };
+  },
+
+  toJSON(message: Decision): unknown {
+    const obj: any = {};
+    if (message.atUnixMs !== 0n) {
+      obj.atUnixMs = message.atUnixMs.toString();
+    }
+    if (message.traceId !== "") {
+      obj.traceId = message.traceId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.endpointId !== "") {
+      obj.endpointId = message.endpointId;
+    }
+    if (message.choice !== undefined) {
+      obj.choice = Choice.toJSON(message.choice);
+    }
+    if (message.end !== undefined) {
+      obj.end = DecisionEnd.toJSON(message.end);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Decision>, I>>(base?: I): Decision {
+    return Decision.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Decision>, I>>(object: I): Decision {
+    const message = createBaseDecision();
+    message.atUnixMs = (object.atUnixMs !== undefined && object.atUnixMs !== null) ? BigInt(object.atUnixMs) : 0n;
+    message.traceId = object.traceId ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.endpointId = object.endpointId ?? "";
+    message.choice = (object.choice !== undefined && object.choice !== null)
+      ? Choice.fromPartial(object.choice)
+      : undefined;
+    message.end = (object.end !== undefined && object.end !== null) ? DecisionEnd.fromPartial(object.end) : undefined;
+    return message;
+  },
+};
+
+function createBaseDecisionEnd(): DecisionEnd {
+  return { outcome: "", status: undefined, firstByteMs: undefined, totalMs: 0, messages: 0, requestBytes: 0n };
+}
+
+export const DecisionEnd: MessageFns<DecisionEnd> = {
+  encode(message: DecisionEnd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    if (message.status !== undefined) {
+      writer.uint32(16).uint32(message.status);
+    }
+    if (message.firstByteMs !== undefined) {
+      writer.uint32(25).double(message.firstByteMs);
+    }
+    if (message.totalMs !== 0) {
+      writer.uint32(33).double(message.totalMs);
+    }
+    if (message.messages !== 0) {
+      writer.uint32(40).uint32(message.messages);
+    }
+    if (message.requestBytes !== 0n) {
+      if (BigInt.asUintN(64, message.requestBytes) !== message.requestBytes) {
+        throw new globalThis.Error("value provided for field message.requestBytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.requestBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecisionEnd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecisionEnd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.firstByteMs = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.totalMs = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.messages = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.requestBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecisionEnd {
+    return {
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      status: isSet(object.status) ? globalThis.Number(object.status) : undefined,
+      firstByteMs: isSet(object.firstByteMs)
+        ? globalThis.Number(object.firstByteMs)
+        : isSet(object.first_byte_ms)
+        ? globalThis.Number(object.first_byte_ms)
+        : undefined,
+      totalMs: isSet(object.totalMs)
+        ? globalThis.Number(object.totalMs)
+        : isSet(object.total_ms)
+        ? globalThis.Number(object.total_ms)
+        : 0,
+      messages: isSet(object.messages) ? globalThis.Number(object.messages) : 0,
+      requestBytes: isSet(object.requestBytes)
+        ? BigInt(object.requestBytes)
+        : isSet(object.request_bytes)
+        ? BigInt(object.request_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: DecisionEnd): unknown {
+    const obj: any = {};
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.status !== undefined) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.firstByteMs !== undefined) {
+      obj.firstByteMs = floatToJson(message.firstByteMs);
+    }
+    if (message.totalMs !== 0) {
+      obj.totalMs = floatToJson(message.totalMs);
+    }
+    if (message.messages !== 0) {
+      obj.messages = Math.round(message.messages);
+    }
+    if (message.requestBytes !== 0n) {
+      obj.requestBytes = message.requestBytes.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<DecisionEnd>, I>>(base?: I): DecisionEnd {
+    return DecisionEnd.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<DecisionEnd>, I>>(object: I): DecisionEnd {
+    const message = createBaseDecisionEnd();
+    message.outcome = object.outcome ?? "";
+    message.status = object.status ?? undefined;
+    message.firstByteMs = object.firstByteMs ?? undefined;
+    message.totalMs = object.totalMs ?? 0;
+    message.messages = object.messages ?? 0;
+    message.requestBytes = (object.requestBytes !== undefined && object.requestBytes !== null)
+      ? BigInt(object.requestBytes)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseChoice(): Choice {
+  return {
+    model: "",
+    policy: "",
+    snapshotVersion: "",
+    candidates: [],
+    candidatesTotal: 0,
+    passedOver: [],
+    endpointsTotal: 0,
+  };
+}
+
+export const Choice: MessageFns<Choice> = {
+  encode(message: Choice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.policy !== "") {
+      writer.uint32(18).string(message.policy);
+    }
+    if (message.snapshotVersion !== "") {
+      writer.uint32(26).string(message.snapshotVersion);
+    }
+    for (const v of message.candidates) {
+      Candidate.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.candidatesTotal !== 0) {
+      writer.uint32(40).uint32(message.candidatesTotal);
+    }
+    for (const v of message.passedOver) {
+      PassedOver.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.endpointsTotal !== 0) {
+      writer.uint32(56).uint32(message.endpointsTotal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Choice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChoice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.snapshotVersion = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.candidates.push(Candidate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.candidatesTotal = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.passedOver.push(PassedOver.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.endpointsTotal = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Choice {
+    return {
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
+      snapshotVersion: isSet(object.snapshotVersion)
+        ? globalThis.String(object.snapshotVersion)
+        : isSet(object.snapshot_version)
+        ? globalThis.String(object.snapshot_version)
+        : "",
+      candidates: globalThis.Array.isArray(object?.candidates)
+        ? object.candidates.map((e: any) => Candidate.fromJSON(e))
+        : [],
+      candidatesTotal: isSet(object.candidatesTotal)
+        ? globalThis.Number(object.candidatesTotal)
+        : isSet(object.candidates_total)
+        ? globalThis.Number(object.candidates_total)
+        : 0,
+      passedOver: globalThis.Array.isArray(object?.passedOver)
+        ? object.passedOver.map((e: any) => PassedOver.fromJSON(e))
+        : globalThis.Array.isArray(object?.passed_over)
+        ? object.passed_over.map((e: any) => PassedOver.fromJSON(e))
+        : [],
+      endpointsTotal: isSet(object.endpointsTotal)
+        ? globalThis.Number(object.endpointsTotal)
+        : isSet(object.endpoints_total)
+        ? globalThis.Number(object.endpoints_total)
+        : 0,
+    };
+  },
+
+  toJSON(message: Choice): unknown {
+    const obj: any = {};
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
+    if (message.snapshotVersion !== "") {
+      obj.snapshotVersion = message.snapshotVersion;
+    }
+    if (message.candidates?.length) {
+      obj.candidates = message.candidates.map((e) => Candidate.toJSON(e));
+    }
+    if (message.candidatesTotal !== 0) {
+      obj.candidatesTotal = Math.round(message.candidatesTotal);
+    }
+    if (message.passedOver?.length) {
+      obj.passedOver = message.passedOver.map((e) => PassedOver.toJSON(e));
+    }
+    if (message.endpointsTotal !== 0) {
+      obj.endpointsTotal = Math.round(message.endpointsTotal);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Choice>, I>>(base?: I): Choice {
+    return Choice.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Choice>, I>>(object: I): Choice {
+    const message = createBaseChoice();
+    message.model = object.model ?? "";
+    message.policy = object.policy ?? "";
+    message.snapshotVersion = object.snapshotVersion ?? "";
+    message.candidates = object.candidates?.map((e) => Candidate.fromPartial(e)) || [];
+    message.candidatesTotal = object.candidatesTotal ?? 0;
+    message.passedOver = object.passedOver?.map((e) => PassedOver.fromPartial(e)) || [];
+    message.endpointsTotal = object.endpointsTotal ?? 0;
+    return message;
+  },
+};
+
+function createBaseCandidate(): Candidate {
+  return { endpointId: "", compared: false, weight: 0, charged: 0, loadAgeMs: undefined, terms: {}, words: {} };
+}
+
+export const Candidate: MessageFns<Candidate> = {
+  encode(message: Candidate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.endpointId !== "") {
+      writer.uint32(10).string(message.endpointId);
+    }
+    if (message.compared !== false) {
+      writer.uint32(16).bool(message.compared);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(25).double(message.weight);
+    }
+    if (message.charged !== 0) {
+      writer.uint32(32).uint32(message.charged);
+    }
+    if (message.loadAgeMs !== undefined) {
+      writer.uint32(41).double(message.loadAgeMs);
+    }
+    globalThis.Object.entries(message.terms).forEach(([key, value]: [string, number]) => {
+      Candidate_TermsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
+    });
+    globalThis.Object.entries(message.words).forEach(([key, value]: [string, string]) => {
+      Candidate_WordsEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Candidate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCandidate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.endpointId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.compared = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.charged = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.loadAgeMs = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            const entry6 = Candidate_TermsEntry.decode(reader, reader.uint32());
+            if (entry6.value !== undefined) {
+              message.terms[entry6.key] = entry6.value;
+            }
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            const entry7 = Candidate_WordsEntry.decode(reader, reader.uint32());
+            if (entry7.value !== undefined) {
+              message.words[entry7.key] = entry7.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Candidate {
+    return {
+      endpointId: isSet(object.endpointId)
+        ? globalThis.String(object.endpointId)
+        : isSet(object.endpoint_id)
+        ? globalThis.String(object.endpoint_id)
+        : "",
+      compared: isSet(object.compared) ? globalThis.Boolean(object.compared) : false,
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+      charged: isSet(object.charged) ? globalThis.Number(object.charged) : 0,
+      loadAgeMs: isSet(object.loadAgeMs)
+        ? globalThis.Number(object.loadAgeMs)
+        : isSet(object.load_age_ms)
+        ? globalThis.Number(object.load_age_ms)
+        : undefined,
+      terms: isObject(object.terms)
+        ? (globalThis.Object.entries(object.terms) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      words: isObject(object.words)
+        ? (globalThis.Object.entries(object.words) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  toJSON(message: Candidate): unknown {
+    const obj: any = {};
+    if (message.endpointId !== "") {
+      obj.endpointId = message.endpointId;
+    }
+    if (message.compared !== false) {
+      obj.compared = message.compared;
+    }
+    if (message.weight !== 0) {
+      obj.weight = floatToJson(message.weight);
+    }
+    if (message.charged !== 0) {
+      obj.charged = Math.round(message.charged);
+    }
+    if (message.loadAgeMs !== undefined) {
+      obj.loadAgeMs = floatToJson(message.loadAgeMs);
+    }
+    if (message.terms) {
+      const entries = globalThis.Object.entries(message.terms) as [string, number][];
+      if (entries.length > 0) {
+        obj.terms = {};
+        entries.forEach(([k, v]) => {
+          obj.terms[k] = floatToJson(v);
+        });
+      }
+    }
+    if (message.words) {
+      const entries = globalThis.Object.entries(message.words) as [string, string][];
+      if (entries.length > 0) {
+        obj.words = {};
+        entries.forEach(([k, v]) => {
+          obj.words[k] = v;
+        });
+      }
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Candidate>, I>>(base?: I): Candidate {
+    return Candidate.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Candidate>, I>>(object: I): Candidate {
+    const message = createBaseCandidate();
+    message.endpointId = object.endpointId ?? "";
+    message.compared = object.compared ?? false;
+    message.weight = object.weight ?? 0;
+    message.charged = object.charged ?? 0;
+    message.loadAgeMs = object.loadAgeMs ?? undefined;
+    message.terms = (globalThis.Object.entries(object.terms ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.words = (globalThis.Object.entries(object.words ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseCandidate_TermsEntry(): Candidate_TermsEntry {
+  return { key: "", value: 0 };
+}
+
+export const Candidate_TermsEntry: MessageFns<Candidate_TermsEntry> = {
+  encode(message: Candidate_TermsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Candidate_TermsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCandidate_TermsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Candidate_TermsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: Candidate_TermsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Candidate_TermsEntry>, I>>(base?: I): Candidate_TermsEntry {
+    return Candidate_TermsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Candidate_TermsEntry>, I>>(object: I): Candidate_TermsEntry {
+    const message = createBaseCandidate_TermsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseCandidate_WordsEntry(): Candidate_WordsEntry {
+  return { key: "", value: "" };
+}
+
+export const Candidate_WordsEntry: MessageFns<Candidate_WordsEntry> = {
+  encode(message: Candidate_WordsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Candidate_WordsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCandidate_WordsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Candidate_WordsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Candidate_WordsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Candidate_WordsEntry>, I>>(base?: I): Candidate_WordsEntry {
+    return Candidate_WordsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Candidate_WordsEntry>, I>>(object: I): Candidate_WordsEntry {
+    const message = createBaseCandidate_WordsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBasePassedOver(): PassedOver {
+  return { why: "", count: 0, endpointIds: [] };
+}
+
+export const PassedOver: MessageFns<PassedOver> = {
+  encode(message: PassedOver, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.why !== "") {
+      writer.uint32(10).string(message.why);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).uint32(message.count);
+    }
+    for (const v of message.endpointIds) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PassedOver {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePassedOver();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endpointIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PassedOver {
+    return {
+      why: isSet(object.why) ? globalThis.String(object.why) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      endpointIds: globalThis.Array.isArray(object?.endpointIds)
+        ? object.endpointIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.endpoint_ids)
+        ? object.endpoint_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: PassedOver): unknown {
+    const obj: any = {};
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.endpointIds?.length) {
+      obj.endpointIds = message.endpointIds;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PassedOver>, I>>(base?: I): PassedOver {
+    return PassedOver.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PassedOver>, I>>(object: I): PassedOver {
+    const message = createBasePassedOver();
+    message.why = object.why ?? "";
+    message.count = object.count ?? 0;
+    message.endpointIds = object.endpointIds?.map((e) => e) || [];
     return message;
   },
 };

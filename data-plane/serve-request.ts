@@ -170,7 +170,7 @@ export class RequestService implements RequestStreamOwner {
   #onSlow(exchange: Exchange, what: Impatience): void {
     this.#ports.tally.slowAttempts++
     if (!exchange.headSent) return exchange.giveUp(what)
-    if (exchange.waitsForServer) this.#settle(exchange, 'failure', true)
+    if (exchange.waitsForServer) this.#settle(exchange, 'failure', undefined, true)
     this.#refuse(exchange, 'upstream-slow', IMPATIENCE_WORDS[what])
   }
 

@@ -71,6 +71,17 @@ export class ByteQueue {
     this.length = 0
   }
 
+  /** A copy of all bytes in one piece. */
+  whole(): Uint8Array {
+    const all = new Uint8Array(this.length)
+    let at = 0
+    this.forEach((chunk, start, end) => {
+      all.set(chunk.subarray(start, end), at)
+      at += end - start
+    })
+    return all
+  }
+
   /** Walks all bytes without taking them; the views are good until the call returns. */
   forEach(visit: (chunk: Uint8Array, start: number, end: number) => void): void {
     const chunks = this.#chunks

@@ -11,7 +11,7 @@ import type { DecisionRecord } from '../explain/decision-book.ts'
 import { MessageWalker } from '../grpc/message-walker.ts'
 import type { Method } from '../grpc/methods.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
-import type { RequestScanner, ScanRefusal } from '../grpc/request-scanner.ts'
+import type { RequestScanner } from '../grpc/request-scanner.ts'
 import { GRPC, statusOf, statusOfReset, trailers, trailersOnly } from '../grpc/status.ts'
 import { ByteQueue } from '../http2/byte-queue.ts'
 import type { Connection } from '../http2/connection.ts'
@@ -23,33 +23,7 @@ import type { Outcome } from '../routing/ledger.ts'
 import { outcomeOf, passedOn } from './answer-fields.ts'
 import { type AttemptFailure, LOSS_WORDS } from './attempt-failure.ts'
 import type { Downstream } from './downstream.ts'
-
-/** How an exchange ended, seen from the endpoint of its last attempt. */
-export type ExchangeEnd = {
-  readonly outcome: Outcome
-  readonly status: number
-  /** The endpoint was told to stop and may still be at work. */
-  readonly burning: boolean
-}
-
-export type ExchangeOwner = {
-  /** The request can be sent to an endpoint: its model is known, or it needs none. */
-  onRoutable(exchange: Exchange): void
-  /** A request for the proxy itself is whole. */
-  onLocal(exchange: Exchange, message: Uint8Array): void
-  onRefused(exchange: Exchange, refusal: ScanRefusal): void
-  /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
-  onFurther(exchange: Exchange, stream: Stream): void
-  onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
-  /** The first byte of the current attempt's answer has come. */
-  onAnswerBegan(exchange: Exchange): void
-  /** Ends an exchange whose deadline has passed, whether or not its timer has said so; answers whether it has. */
-  expireIfDue(exchange: Exchange): boolean
-  onEnded(exchange: Exchange, end: ExchangeEnd): void
-  /** Fields that the proxy adds to the response head or to a whole answer. */
-  readonly answerFields: (exchange: Exchange) => readonly HeaderField[]
-  readonly retryCopies: { left: number }
-}
+import type { ExchangeEnd, ExchangeOwner } from './exchange-owner.ts'
 
 export class Exchange implements StreamSink {
   /** The client's stream, or a lane of one that carries further requests. */
@@ -360,16 +334,10 @@ export class Exchange implements StreamSink {
   }
 
   #gatherLocal(ends: boolean): void {
-    const length = this.#kept?.length ?? 0
-    if (length > limits.scanBudget)
+    if ((this.#kept?.length ?? 0) > limits.scanBudget)
       return this.#owner.onRefused(this, { reason: 'scan-budget', detail: 'the request is too long for this method' })
     if (!ends) return
-    const message = new Uint8Array(length)
-    let at = 0
-    this.#kept?.forEach((chunk, start, end) => {
-      message.set(chunk.subarray(start, end), at)
-      at += end - start
-    })
+    const message = this.#kept?.whole() ?? NOTHING
     this.#dispatched = true
     this.#owner.onLocal(this, message)
   }

@@ -18,7 +18,8 @@ import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import { AnswerLane } from './answer-lane.ts'
 import { AnswerMerge, type MergeOwner } from './answer-merge.ts'
 import { type AnswerKind, AnswerOrder, type Turn } from './answer-order.ts'
-import { Exchange, type ExchangeOwner } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import type { ExchangeOwner } from './exchange-owner.ts'
 
 export type RequestStreamOwner = ExchangeOwner & {
   /** A request of the stream begins. */

@@ -1,0 +1,35 @@
+/** Who decides for an exchange: what happens to it is told here, and the owner's moves follow. */
+
+import type { ScanRefusal } from '../grpc/request-scanner.ts'
+import type { HeaderField } from '../http2/header-field.ts'
+import type { Stream } from '../http2/stream.ts'
+import type { Outcome } from '../routing/ledger.ts'
+import type { AttemptFailure } from './attempt-failure.ts'
+import type { Exchange } from './exchange.ts'
+
+/** How an exchange ended, seen from the endpoint of its last attempt. */
+export type ExchangeEnd = {
+  readonly outcome: Outcome
+  readonly status: number
+  /** The endpoint was told to stop and may still be at work. */
+  readonly burning: boolean
+}
+
+export type ExchangeOwner = {
+  /** The request can be sent to an endpoint: its model is known, or it needs none. */
+  onRoutable(exchange: Exchange): void
+  /** A request for the proxy itself is whole. */
+  onLocal(exchange: Exchange, message: Uint8Array): void
+  onRefused(exchange: Exchange, refusal: ScanRefusal): void
+  /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
+  onFurther(exchange: Exchange, stream: Stream): void
+  onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
+  /** The first byte of the current attempt's answer has come. */
+  onAnswerBegan(exchange: Exchange): void
+  /** Ends an exchange whose deadline has passed, whether or not its timer has said so; answers whether it has. */
+  expireIfDue(exchange: Exchange): boolean
+  onEnded(exchange: Exchange, end: ExchangeEnd): void
+  /** Fields that the proxy adds to the response head or to a whole answer. */
+  readonly answerFields: (exchange: Exchange) => readonly HeaderField[]
+  readonly retryCopies: { left: number }
+}

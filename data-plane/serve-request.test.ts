@@ -315,3 +315,20 @@ test('a request that outgrows the retry copy is committed: it is relayed whole a
   expect(play.client.heard[0]).toContain('14,the server reset the stream (code 2)')
   play.expectClean()
 })
+
+test('a load that a server tells with its answer is heard, and goes on to the client as it came', () => {
+  const play = stage(['a'])
+  const end = (text: string) => {
+    play.send(INFER, message('llm'))
+    const asked = play.asked('a')
+    asked.sendHead(OK_HEAD, false)
+    asked.sendData(message('out'), 0, message('out').length, false)
+    asked.sendTrailers([...OK_END, headerField('endpoint-load-metrics', text)])
+    play.move()
+  }
+  end('TEXT named_metrics.num_requests_waiting=2')
+  end('TEXT nonsense')
+  expect([play.tally.loadsInBand, play.tally.loadsUnreadable]).toEqual([1, 1])
+  expect(play.client.heard.at(-1)).toContain('TEXT nonsense')
+  play.expectClean()
+})

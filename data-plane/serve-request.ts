@@ -12,6 +12,7 @@ import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
 import { Explainer } from './explain/explainer.ts'
 import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
+import { readOrca } from './grpc/orca.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
 import { trailers, trailersOnly } from './grpc/status.ts'
@@ -267,10 +268,22 @@ export class RequestService implements RequestStreamOwner {
     const { tally } = this.#ports
     if (exchange.timer !== undefined) this.#wheel.cancel(exchange.timer)
     if (end.outcome === 'success') this.#budget.earn()
+    const { slot } = exchange
     this.#settle(exchange, end.outcome, end.status, end.burning)
+    if (end.trailers !== undefined && slot !== undefined) this.#hearLoad(slot, end.trailers)
     tally.open--
     tally.messagesOut += exchange.messagesOut
     tally.byStatus[end.status] = (tally.byStatus[end.status] ?? 0) + 1
+  }
+
+  #hearLoad(slot: EndpointSlot, fields: readonly HeaderField[]): void {
+    const load = readOrca(fields)
+    if (load === undefined) return
+    if (load === 'unreadable') this.#ports.tally.loadsUnreadable++
+    else {
+      this.#ports.tally.loadsInBand++
+      slot.reportInBand(load, this.#ports.now())
+    }
   }
 
   readonly answerFields = (exchange: Exchange): readonly HeaderField[] => {

@@ -19,6 +19,9 @@ export type RequestTally = {
   firstMessageTimeouts: number
   /** Attempts that took longer than their model's row allows. */
   slowAttempts: number
+  /** Loads that servers told with their answers. */
+  loadsInBand: number
+  loadsUnreadable: number
   byStatus: number[]
   refusals: Partial<Record<Reason, number>>
 }
@@ -30,6 +33,8 @@ export const newRequestTally = (): RequestTally => ({
   messagesOut: 0,
   firstMessageTimeouts: 0,
   slowAttempts: 0,
+  loadsInBand: 0,
+  loadsUnreadable: 0,
   byStatus: new Array(17).fill(0),
   refusals: {},
 })

@@ -13,6 +13,8 @@ export type ExchangeEnd = {
   readonly status: number
   /** The endpoint was told to stop and may still be at work. */
   readonly burning: boolean
+  /** As the endpoint sent them. */
+  readonly trailers?: readonly HeaderField[]
 }
 
 export type ExchangeOwner = {

@@ -260,7 +260,7 @@ export class Exchange implements StreamSink {
     this.#closeUpstream(stream)
     if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
     else this.down.sendTrailers(passedOn(fields))
-    this.#end({ outcome: outcomeOf(status), status, burning: false })
+    this.#end({ outcome: outcomeOf(status), status, burning: false, trailers: fields })
   }
 
   onReset(stream: Stream, code: number): void {

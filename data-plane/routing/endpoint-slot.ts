@@ -1,5 +1,5 @@
 /** What one worker knows of one endpoint by itself: its charges, its evidence, and the last report. Outlives snapshots; the ledger alone writes the charges. */
-import type { DatedLoad } from '../../core/load-vector.ts'
+import type { DatedLoad, LoadVector } from '../../core/load-vector.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
 import { PeakEwma } from './peak-ewma.ts'
@@ -16,6 +16,8 @@ export class EndpointSlot {
   dispatchedSince = 0
   finishedSince = 0
   load: DatedLoad | undefined
+  /** What the teller told, while `load` holds younger words of the server's own. */
+  #told: LoadVector | undefined
   /** Who told the load; 0 is nobody whose word that it holds would count. */
   teller = 0
   /** From an attempt's start to the first byte of its answer, as this worker saw it. */
@@ -48,6 +50,7 @@ export class EndpointSlot {
   /** Undefined: not known. */
   report(load: DatedLoad | undefined, teller = 0): void {
     this.load = load
+    this.#told = undefined
     this.teller = teller
     this.dispatchedSince = 0
     this.finishedSince = 0
@@ -57,7 +60,16 @@ export class EndpointSlot {
   loadHolds(teller: number, at: Millis): void {
     const { load } = this
     if (load === undefined || this.teller !== teller || this.endpoint.freshness !== 'fresh' || at <= load.sampledAt) return
-    load.sampledAt = at
+    this.report({ load: this.#told ?? load.load, sampledAt: at }, teller)
+  }
+
+  /** What the server itself told with an answer: younger than any report. A part that says nothing of the queue makes what was known of it no younger. */
+  reportInBand(part: LoadVector, at: Millis): void {
+    const known = this.load
+    this.#told ??= known?.load ?? {}
+    const sampledAt = part.queueDepth === undefined ? (known?.sampledAt ?? at) : at
+    this.load = { load: { ...known?.load, ...part }, sampledAt }
+    if (part.queueDepth === undefined) return
     this.dispatchedSince = 0
     this.finishedSince = 0
   }

@@ -28,6 +28,16 @@ const COUNTERS: readonly Source[] = [
     help: 'Attempts given up because they took longer than their model may.',
   },
   {
+    total: 'loads.in-band',
+    name: 'millrace_orca_loads_total',
+    help: 'Loads that servers told with their answers (ORCA).',
+  },
+  {
+    total: 'loads.unreadable',
+    name: 'millrace_orca_unreadable_total',
+    help: 'Loads told with answers that are no report.',
+  },
+  {
     total: 'connections.aged',
     name: 'millrace_client_connections_aged_total',
     help: 'Client connections that were asked to connect anew because of their age.',

@@ -269,6 +269,8 @@ export class Worker {
       'messages.out': this.#tally.messagesOut,
       'first-message-timeouts': this.#tally.firstMessageTimeouts,
       'slow-attempts': this.#tally.slowAttempts,
+      'loads.in-band': this.#tally.loadsInBand,
+      'loads.unreadable': this.#tally.loadsUnreadable,
       'own-calls.open': this.#own.open,
       'ledger.open': this.#ledger.open,
       'ledger.burning': this.#ledger.burning,

@@ -1,10 +1,10 @@
 /** Every bound of the product, in one place, with the relations between them asserted at start. A quantity's unit is in its type or its name. */
 import { assert } from './assert.ts'
-import { type Bytes, kib, type Millis, mib, millis } from './units.ts'
-
-const seconds = (value: number): Millis => millis(value * 1000)
+import { routingLimits } from './routing-limits.ts'
+import { type Bytes, kib, mib, millis, seconds } from './units.ts'
 
 export const limits = {
+  ...routingLimits,
   // HTTP/2: what we advertise and what we keep of a peer
   /** Never raised: any frame that we receive is then legal on the other side of a relay. */
   frameSizeMax: 16_384 as Bytes,
@@ -57,8 +57,6 @@ export const limits = {
   scanBudget: kib(64),
   retryCopyMax: kib(256),
   retryCopiesMax: mib(256),
-  attemptsMax: 3,
-  retryTokensMax: 100,
   /** Decisions that a worker remembers, how many of a second, and every how many-th request is one of them. */
   decisionsKept: 512,
   decisionsPerSecond: 50,
@@ -73,7 +71,6 @@ export const limits = {
   explainWorkerTimeout: millis(500),
   explainTimeout: seconds(2),
   explainsWaitingMax: 100,
-  retryTokensPerSuccess: 0.1,
   inflatedMax: mib(64),
   firstMessageTimeout: seconds(30),
   /** Requests of one client stream that are not answered yet. */
@@ -128,6 +125,7 @@ export const limits = {
   http1SocketsMax: 1_000,
   /** Cancelled and perhaps still running on the endpoint: charged to it for this long at most. */
   burningMax: seconds(2),
+  /** How often an endpoint whose connections fail is dialled again. */
   ejectionFirst: seconds(1),
   ejectionMax: seconds(5),
   drainMax: seconds(30),

@@ -12,6 +12,7 @@ export type UnixMillis = Quantity<'unix ms'>
 
 export const unixMillis = (value: number): UnixMillis => value as UnixMillis
 export const millis = (value: number): Millis => value as Millis
+export const seconds = (value: number): Millis => millis(value * 1000)
 export const bytes = (value: number): Bytes => value as Bytes
 export const kib = (value: number): Bytes => (value * 1024) as Bytes
 export const mib = (value: number): Bytes => (value * 1024 * 1024) as Bytes

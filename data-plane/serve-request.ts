@@ -20,6 +20,7 @@ import type { Connection } from './http2/connection.ts'
 import { type HeaderField, headerField } from './http2/header-field.ts'
 import { resetMalformed, Stream } from './http2/stream.ts'
 import { PlainAnswer } from './local/plain-answer.ts'
+import type { OutlierWatch } from './outliers/outlier-watch.ts'
 import type { AnswerKind } from './relay/answer-order.ts'
 import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
 import { Exchange } from './relay/exchange.ts'
@@ -52,6 +53,7 @@ export type Ports = {
   /** A request ended badly through no fault of its caller; the world decides how many of these it writes down. */
   complain(about: Complaint): void
   readonly tally: RequestTally
+  readonly outliers: OutlierWatch
 }
 
 export type ServiceOptions = {
@@ -155,6 +157,7 @@ export class RequestService implements RequestStreamOwner {
       }
       if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
       this.#ledger.charge(slot)
+      exchange.group = candidates
       exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot, at)
       if (candidates.timeouts !== undefined)
         exchange.patience = new Patience(this.#wheel, ports.now, candidates.timeouts, exchange, (what) => this.#onSlow(exchange, what))
@@ -251,10 +254,12 @@ export class RequestService implements RequestStreamOwner {
     return verdict.free || this.#budget.take()
   }
 
-  onAnswerBegan({ slot, attemptAt, decision }: Exchange): void {
+  onAnswerBegan({ slot, group, attemptAt, decision }: Exchange): void {
+    if (slot === undefined || group === undefined) return
     const at = this.#ports.now()
     const took = millis(at - attemptAt)
-    slot?.firstByte.record(took, at)
+    slot.firstByte.record(took, at)
+    this.#ports.outliers.beganAfter(slot, group, took)
     if (decision !== undefined) decision.firstByte = took
   }
 
@@ -293,7 +298,7 @@ export class RequestService implements RequestStreamOwner {
   }
 
   #settle(exchange: Exchange, outcome: Outcome, status: number | undefined, burning: boolean): void {
-    const { slot } = exchange
+    const { slot, group } = exchange
     if (slot === undefined) return
     exchange.slot = undefined
     exchange.patience?.cancel()
@@ -301,6 +306,10 @@ export class RequestService implements RequestStreamOwner {
     const at = this.#ports.now()
     this.#ledger.settle(slot, outcome, burning, at)
     this.explainer.settle(exchange, outcome, status, at)
+    if (group === undefined) return
+    const { outliers } = this.#ports
+    if (burning && exchange.waitsForServer && !exchange.answerBegan) outliers.silentFor(slot, group, millis(at - exchange.attemptAt))
+    outliers.score(slot, group, outcome, at)
   }
 
   /** `status` where the reason alone does not tell it. */

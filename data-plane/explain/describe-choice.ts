@@ -5,6 +5,7 @@
 import { limits } from '../../core/limits.ts'
 import type { Candidate, Choice, PassedOver } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Ask } from '../routing/ask.ts'
+import type { OutlierReason } from '../routing/away.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { Candidates } from '../routing/model-groups.ts'
 import type { Policy } from '../routing/policy.ts'
@@ -69,8 +70,14 @@ function passedOver(from: Candidates, tier: number, ask: Ask): PassedOver[] {
   return [...groups.values()]
 }
 
+const OUTLIER_WORDS: Readonly<Record<OutlierReason, string>> = {
+  'failures-in-row': 'its answers failed one after the other',
+  'success-rate': 'it fails far more often than its peers',
+  latency: 'its answers begin far later than those of its peers',
+}
+
 /** Of an endpoint that was not asked while others were: the worst that is known of it. */
-function whyPassedOver({ endpoint, ejected, trouble }: EndpointSlot): string {
+function whyPassedOver({ endpoint, ejected, outlier, trouble }: EndpointSlot): string {
   const { state, freshness, panic } = endpoint
   switch (state) {
     case 'STARTING':
@@ -83,6 +90,7 @@ function whyPassedOver({ endpoint, ejected, trouble }: EndpointSlot): string {
     case 'PROBATION':
     case 'BUSY':
       if (ejected) return `this proxy cannot reach it${trouble === '' ? '' : `: ${trouble}`}`
+      if (outlier !== undefined) return `left out by this proxy for a while: ${OUTLIER_WORDS[outlier]}`
       if (freshness === 'last-resort') return 'silent for long: last resort'
       return state === 'BUSY' ? 'BUSY while others are not' : 'another is preferred'
     default:

@@ -47,6 +47,7 @@ test('who could not be drawn is named with the cause', () => {
     endpoint('busy', { state: 'BUSY' }),
     endpoint('silent', { freshness: 'last-resort' }),
     endpoint('lost'),
+    endpoint('odd'),
     endpoint('failed', { state: 'FAILED' }),
     endpoint('gpu-gone', { state: 'FAILED', panic: 'never' }),
     endpoint('drained', { state: 'DRAINING' }),
@@ -56,6 +57,9 @@ test('who could not be drawn is named with the cause', () => {
   const lost = table.slot('lost') as EndpointSlot
   Object.assign(lost, { ejected: true, trouble: 'connection refused' })
   table.resort(lost)
+  const odd = table.slot('odd') as EndpointSlot
+  odd.outlier = 'latency'
+  table.resort(odd)
   const choice = describeChoice(
     about,
     candidatesOf(table),
@@ -67,6 +71,7 @@ test('who could not be drawn is named with the cause', () => {
     tried: 'tried already, or full',
     busy: 'BUSY while others are not',
     silent: 'silent for long: last resort',
+    odd: 'left out by this proxy for a while: its answers begin far later than those of its peers',
     lost: 'this proxy cannot reach it: connection refused',
     failed: 'FAILED: only when nobody else is left',
     'gpu-gone': 'FAILED: never asked',

@@ -20,6 +20,7 @@ import { ERROR } from '../http2/protocol.ts'
 import type { LossCause, Stream, StreamSink } from '../http2/stream.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { Outcome } from '../routing/ledger.ts'
+import type { Candidates } from '../routing/model-groups.ts'
 import { outcomeOf, passedOn } from './answer-fields.ts'
 import { type AttemptFailure, LOSS_WORDS } from './attempt-failure.ts'
 import type { Downstream } from './downstream.ts'
@@ -40,6 +41,8 @@ export class Exchange implements StreamSink {
   activity = 0
   /** The endpoint of the current attempt. */
   slot: EndpointSlot | undefined
+  /** Among whom it was chosen. */
+  group: Candidates | undefined
   attempts = 0
   /** When the current attempt began. */
   attemptAt = millis(0)

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type HeaderField, headerField } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
 import type { Stream } from '../http2/stream.ts'
-import { INFER, message, OK_HEAD, STREAM, stage } from '../testing/stage.ts'
+import { answer, INFER, message, OK_HEAD, STREAM, stage } from '../testing/stage.ts'
 
 type Play = ReturnType<typeof stage>
 type Act = (asked: Stream, play: Play, client: Stream) => void
@@ -139,4 +139,31 @@ test('a reader who takes nothing is no fault of the server', () => {
   play.move()
   for (let i = 0; i < 6; i++) play.pass(100)
   expect([scored(play), play.ledger.open]).toEqual([[], 0])
+})
+
+test('an endpoint that breaks five answers in a row gets no request for a while, then few', () => {
+  const play = stage(['a', 'b', 'c'])
+  const sent: Record<string, number> = { a: 0, b: 0, c: 0 }
+  const round = (requests: number): Record<string, number> => {
+    for (const name of ['a', 'b', 'c']) sent[name] = 0
+    for (let i = 0; i < requests; i++) {
+      const before = play.served().length
+      play.send(INFER, message('llm'))
+      for (let tries = 0; play.served().length > before + tries; tries++) {
+        const name = ['a', 'b', 'c'].find((one) => play.far(one).requests.some((stream) => !seen.has(stream))) as string
+        const asked = play.asked(name)
+        seen.add(asked)
+        sent[name] = (sent[name] ?? 0) + 1
+        if (name === 'a') asked.reset(ERROR.INTERNAL_ERROR)
+        else answer(asked, message('x'))
+        play.move()
+      }
+    }
+    return { ...sent }
+  }
+  const seen = new Set<Stream>()
+  expect(round(60).a).toBe(5)
+  expect(play.outlierNews).toEqual(['a out failures-in-row'])
+  expect(round(60).a).toBe(0)
+  play.expectClean()
 })

@@ -2,6 +2,7 @@
 import type { DatedLoad, LoadVector } from '../../core/load-vector.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
+import type { AwayReason, OutlierReason } from './away.ts'
 import { PeakEwma } from './peak-ewma.ts'
 
 export class EndpointSlot {
@@ -24,6 +25,15 @@ export class EndpointSlot {
   readonly firstByte = new PeakEwma()
   /** This proxy saw its connections fail: others come first until a fresh connection succeeds. */
   ejected = false
+  /** Its answers speak against it: others come first until its time is over. */
+  outlier: OutlierReason | undefined
+  failuresInRow = 0
+  /** How its latest answers ended: 1 all well, 0 all refused or failed. */
+  goodness = 1
+  /** The part of its weight that it is worth by that, in steps. */
+  trust = 1
+  /** The part of its weight that it gets while it comes back from having been an outlier. */
+  ramp = 1
   /** What is wrong between this proxy and it, in words that a caller may read; empty when nothing is known to be. */
   trouble = ''
   /** No snapshot names it any more. */
@@ -45,6 +55,16 @@ export class EndpointSlot {
   /** Requests that this proxy holds against the endpoint. */
   get charged(): number {
     return this.inFlight + this.burning + this.elsewhere
+  }
+
+  /** Why this worker keeps away from it. */
+  get awayFor(): AwayReason | undefined {
+    return this.ejected ? 'connection' : this.outlier
+  }
+
+  /** It gets less than its weight says, and waits for a draw of its own. */
+  get restrained(): boolean {
+    return this.endpoint.slowStart !== undefined || this.ramp < 1 || this.trust < 1
   }
 
   /** Undefined: not known. */

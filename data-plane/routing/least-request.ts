@@ -17,6 +17,6 @@ export function compareCharges(a: EndpointSlot, b: EndpointSlot): number {
 /**
  * Weight stands for throughput, but for slow start: a young endpoint is drawn seldom, and one that was drawn is as fast as it will be. Were it taken for
  * slow as well, it would get nothing at all while its peers have little to do. One of weight zero, which was only reached because nobody better was left,
- * counts as very slow.
+ * counts as very slow. One that refuses or fails what it is sent looks idle, and is not: the less it is trusted, the slower it counts.
  */
-export const rate = ({ endpoint }: EndpointSlot): number => Math.max(endpoint.weight / (endpoint.slowStart ?? 1), 0.001)
+export const rate = ({ endpoint, trust }: EndpointSlot): number => Math.max((endpoint.weight * trust) / (endpoint.slowStart ?? 1), 0.001)

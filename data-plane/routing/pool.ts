@@ -34,13 +34,17 @@ export class Pool {
     return this.#named.slots.length + this.#any.find(point - named)
   }
 
+  get weight(): number {
+    return this.#named.total + this.#any.total
+  }
+
   /** A copy, for what is rare. */
   get slots(): readonly EndpointSlot[] {
     return [...this.#named.slots, ...this.#any.slots]
   }
 }
 
-export const weightOf = (slot: EndpointSlot): number => Math.max(0, slot.endpoint.weight)
+export const weightOf = (slot: EndpointSlot): number => Math.max(0, slot.endpoint.weight * slot.ramp * slot.trust)
 
 const NOBODY = new WeightedSet()
 
@@ -59,7 +63,7 @@ export function betterOfTwo(pool: Pool, { draw, compared }: Ask, compare: (a: En
   const second = pool.drawIndex(draw())
   // Drawn twice: its neighbour steps in, so that a lone heavy endpoint is still compared with somebody. A young one waits for a draw of its own.
   const b = pool.slotAt(second === first ? (first + 1 + Math.floor(draw() * (size - 1))) % size : second)
-  if (second === first && b.endpoint.slowStart !== undefined) return a
+  if (second === first && b.restrained) return a
   compared?.push(a, b)
   return compare(a, b) <= 0 ? a : b
 }

@@ -1,6 +1,6 @@
 /**
- * The endpoints of one model, each in the tier in which it may be asked: those that serve, the busy, the last resort, those that this proxy saw
- * failing, and, only when nothing else is left, those that are called FAILED: a model of which everything looks broken is still tried. DRAINING and
+ * The endpoints of one model, each in the tier in which it may be asked: those that serve, the busy, the last resort, those that this proxy keeps
+ * away from by what it saw of them itself, and, only when nothing else is left, those that are called FAILED: a model of which everything looks broken is still tried. DRAINING and
  * STARTING are in none: they are never asked, unless the control plane says that a drain is mere caution. Whoever may not be asked in panic never is.
  */
 import type { EndpointSlot } from './endpoint-slot.ts'
@@ -66,13 +66,13 @@ export function tierOf(slot: EndpointSlot): number {
       return NO_TIER
     case 'DRAINING':
       if (panic !== 'may') return NO_TIER
-      return slot.ejected ? 3 : 2
+      return slot.awayFor === undefined ? 2 : 3
     case 'FAILED':
       return panic === 'never' ? NO_TIER : 4
     case 'READY':
     case 'PROBATION':
     case 'BUSY':
-      if (slot.ejected) return 3
+      if (slot.awayFor !== undefined) return 3
       if (freshness === 'last-resort') return 2
       return state === 'BUSY' ? 1 : 0
     default:

@@ -46,7 +46,7 @@ export function packRows(slots: readonly EndpointSlot[]): LedgerRows {
     numbers[at++] = slot.successes
     numbers[at++] = slot.backpressures
     numbers[at++] = slot.failures
-    numbers[at++] = slot.ejected ? 1 : 0
+    numbers[at++] = slot.awayFor === undefined ? 0 : 1
   }
   return { ids: slots.map((slot) => slot.id), numbers }
 }

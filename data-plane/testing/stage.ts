@@ -9,6 +9,7 @@ import { TimerWheel } from '../admission/timer-wheel.ts'
 import type { Connection } from '../http2/connection.ts'
 import { type HeaderField, headerField } from '../http2/header-field.ts'
 import type { Stream } from '../http2/stream.ts'
+import { OutlierWatch } from '../outliers/outlier-watch.ts'
 import type { AnswerKind } from '../relay/answer-order.ts'
 import { EndpointSlot } from '../routing/endpoint-slot.ts'
 import { Ledger } from '../routing/ledger.ts'
@@ -72,6 +73,11 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   const wheel = new TimerWheel(millis(now))
   const tally = newRequestTally()
   const complaints: string[] = []
+  const outlierNews: string[] = []
+  const outliers = new OutlierWatch({
+    resort: (slot) => routing.resort(slot),
+    tell: ({ slot, change, why }) => outlierNews.push(`${slot.id} ${change} ${why}`),
+  })
   const listeners: ((kind: AnswerKind) => void)[] = []
   const service = new RequestService(
     {
@@ -91,6 +97,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
       serveOwn: () => undefined,
       complain: (about) => complaints.push(about.detail),
       tally,
+      outliers,
     },
     ledger,
     wheel,
@@ -112,6 +119,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
     tally,
     service,
     complaints,
+    outlierNews,
     move,
     /** How the models that were asked about answer. */
     tell(kind: AnswerKind): void {
@@ -139,6 +147,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
     pass(ms: number): void {
       now += ms
       wheel.advance(millis(now))
+      outliers.tick(millis(now))
       move()
     },
     /** Throws unless nothing is open, charged, kept or waiting. */

@@ -22,7 +22,7 @@ const FAMILIES: readonly Family[] = [
   {
     name: 'millrace_endpoint_ejected',
     kind: 'gauge',
-    help: '1 while this proxy keeps away from an endpoint whose connections failed; of "other", how many.',
+    help: '1 while this proxy keeps away from an endpoint whose connections or answers failed; of "other", how many.',
     rows: (label, { ejected }) => `millrace_endpoint_ejected{endpoint="${label}"} ${ejected}\n`,
   },
   {

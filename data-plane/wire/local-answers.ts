@@ -104,7 +104,7 @@ function servingSlots(routing: RoutingTable, model: string): readonly EndpointSl
       ? routing.slots.filter(({ endpoint }) => endpoint.protocol === 'KSERVE_GRPC')
       : (routing.candidatesFor(model)?.slots ?? [])
   const usable = wanted.filter(({ endpoint }) => endpoint.state !== 'STARTING' && endpoint.state !== 'FAILED')
-  return [...usable].sort((a, b) => Number(a.ejected) - Number(b.ejected)).slice(0, limits.fanOutMax)
+  return [...usable].sort((a, b) => Number(a.awayFor !== undefined) - Number(b.awayFor !== undefined)).slice(0, limits.fanOutMax)
 }
 
 function frame(message: Uint8Array): Uint8Array {

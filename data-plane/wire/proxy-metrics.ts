@@ -63,6 +63,12 @@ const GAUGES: readonly Source[] = [
   { total: 'own-calls.open', name: 'millrace_own_calls_open', help: 'Calls to health and reflection that are open.' },
   { total: 'ledger.open', name: 'millrace_ledger_open_attempts', help: 'Upstream attempts charged and not settled.' },
   { total: 'ledger.burning', name: 'millrace_ledger_burning', help: 'Cancelled attempts that their endpoint may still be working on.' },
+  {
+    total: 'outliers.out',
+    name: 'millrace_outliers_out',
+    help: 'Endpoints left out because of their answers, each as often as workers do so.',
+  },
+  { total: 'outliers.probation', name: 'millrace_outliers_probation', help: 'Endpoints on their way back, with a part of their weight.' },
   { total: 'buffered', name: 'millrace_relay_buffered_bytes', help: 'Bytes that wait in the relay for a slow side’s credit.' },
   {
     total: 'backlog',
@@ -137,6 +143,14 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
     'Client connections closed before a request, by reason.',
     'reason',
     'turned-away.',
+  )
+  labelled(
+    primary,
+    registers,
+    'millrace_outlier_decisions_total',
+    'Endpoints sent away by reason, spared, or let back by panic.',
+    'decision',
+    'outlier.',
   )
   gauge('millrace_endpoint_count', 'Endpoints in the snapshot.', () => primary.endpointCount)
   counter('millrace_worker_crashes_total', 'Workers that died and were replaced.', () => primary.crashes)

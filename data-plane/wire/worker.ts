@@ -13,6 +13,7 @@ import { newTally, type Shared, WindowBudget } from '../http2/shared.ts'
 import { HealthDesk } from '../local/health.ts'
 import { OwnServices } from '../local/own-services.ts'
 import { reflectionHandler } from '../local/reflection.ts'
+import { type OutlierNews, OutlierWatch } from '../outliers/outlier-watch.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import { Ledger } from '../routing/ledger.ts'
 import { RoutingTable } from '../routing/routing-table.ts'
@@ -62,6 +63,8 @@ export class Worker {
   readonly #pools = new Map<string, UpstreamPool>()
   readonly #service: RequestService
   readonly #complaints: Complaints
+  readonly #outlierNews: Complaints
+  readonly #outliers = new OutlierWatch({ resort: (slot) => this.#resort(slot), tell: (news) => this.#tellOutlier(news) })
   readonly #health = new HealthDesk(() => this.#routing)
   readonly #own: OwnServices
   readonly #http1: Http1Door
@@ -88,6 +91,7 @@ export class Worker {
     const open = (slot: EndpointSlot) => (this.#pools.get(slot.id) ?? this.#newPool(slot))?.open()
     const routing = () => this.#routing
     this.#complaints = new Complaints(send, 'request.failed')
+    this.#outlierNews = new Complaints(send, 'endpoint.outlier')
     this.#refusedClients = new Complaints(send, 'client.refused')
     this.#contexts = new TlsContexts((complaint) => send({ kind: 'log', level: 'error', event: 'tls.refused', fields: { complaint } }))
     this.#http1 = new Http1Door({ ready: () => this.#readiness() })
@@ -116,6 +120,7 @@ export class Worker {
       serveOwn,
       complain,
       tally: this.#tally,
+      outliers: this.#outliers,
     }
     this.#service = new RequestService(ports, this.#ledger, this.#wheel, new RetryBudget(1 / options.workers), options)
     this.#timers.push(
@@ -227,8 +232,7 @@ export class Worker {
       contexts: this.#contexts,
       usualTls: () => this.#endpointTls,
       onEjection: (ejected, detail) => {
-        this.#routing.resort(ejected)
-        this.#ledger.touch(ejected)
+        this.#resort(ejected)
         const fields = { endpoint: ejected.id, address: ejected.endpoint.address, detail }
         if (ejected.ejected) this.#send({ kind: 'log', level: 'warn', event: 'endpoint.ejected', fields })
         else this.#send({ kind: 'log', level: 'info', event: 'endpoint.back', fields })
@@ -236,6 +240,16 @@ export class Worker {
     })
     this.#pools.set(slot.id, pool)
     return pool
+  }
+
+  /** This worker's view of the endpoint changed, and those who hear of it are told. */
+  #resort(slot: EndpointSlot): void {
+    this.#routing.resort(slot)
+    this.#ledger.touch(slot)
+  }
+
+  #tellOutlier({ slot, change, why, forMs }: OutlierNews): void {
+    this.#outlierNews.add({ endpoint: slot.id, address: slot.endpoint.address, change, why, forMs })
   }
 
   #readiness(): { readonly ok: boolean; readonly detail: string } {
@@ -249,7 +263,9 @@ export class Worker {
     this.#clients.tick(now)
     this.#names.tick(now)
     for (const pool of this.#pools.values()) pool.tick(now)
+    this.#outliers.tick(now)
     this.#complaints.everySecond()
+    this.#outlierNews.everySecond()
     this.#refusedClients.everySecond()
   }
 
@@ -274,6 +290,8 @@ export class Worker {
       'own-calls.open': this.#own.open,
       'ledger.open': this.#ledger.open,
       'ledger.burning': this.#ledger.burning,
+      'outliers.out': this.#outliers.count('out'),
+      'outliers.probation': this.#outliers.count('probation'),
       buffered: engine.queuedBytes,
       backlog: backlogOf(this.#clients),
       'retry-copies': limits.retryCopiesMax - this.#service.retryCopies.left,
@@ -292,6 +310,7 @@ export class Worker {
     }
     for (const [status, count] of this.#tally.byStatus.entries()) if (count > 0) totals[`status.${status}`] = count
     for (const [reason, count] of Object.entries(this.#tally.refusals)) totals[`refused.${reason}`] = count
+    for (const [why, count] of Object.entries(this.#outliers.counts)) if (count > 0) totals[`outlier.${why}`] = count
     for (const [protocol, count] of Object.entries(this.#door.tally.arrived)) totals[`arrived.${protocol}`] = count
     for (const [reason, count] of Object.entries(this.#door.tally.rejected)) totals[`turned-away.${reason}`] = count
     for (const [guard, count] of Object.entries(engine.guards)) totals[`guard.${guard}`] = count

@@ -11,6 +11,7 @@ import { TimerWheel } from '../../data-plane/admission/timer-wheel.ts'
 import type { Connection } from '../../data-plane/http2/connection.ts'
 import type { HeaderField } from '../../data-plane/http2/header-field.ts'
 import type { Stream } from '../../data-plane/http2/stream.ts'
+import { OutlierWatch } from '../../data-plane/outliers/outlier-watch.ts'
 import { EndpointSlot } from '../../data-plane/routing/endpoint-slot.ts'
 import { Ledger } from '../../data-plane/routing/ledger.ts'
 import { RoutingTable } from '../../data-plane/routing/routing-table.ts'
@@ -39,6 +40,7 @@ export class RelayStage {
   readonly #front: Pipe
   readonly #backs = new Map<string, Pipe>()
   readonly #pipes: Pipe[] = []
+  readonly #outliers: OutlierWatch
   #now = 1_000
   /** Whoever moves next draws by its own. */
   draw: Draw
@@ -51,6 +53,7 @@ export class RelayStage {
     this.draw = draw
     this.#scene = scene
     const routing = new RoutingTable(scene.snapshot, (one) => new EndpointSlot(one))
+    this.#outliers = new OutlierWatch({ resort: (slot) => routing.resort(slot), tell: () => {} })
     this.#service = new RequestService(
       {
         now: () => millis(this.#now),
@@ -63,6 +66,7 @@ export class RelayStage {
         serveOwn: () => undefined,
         complain: () => {},
         tally: this.#tally,
+        outliers: this.#outliers,
       },
       this.#ledger,
       this.#wheel,
@@ -116,6 +120,7 @@ export class RelayStage {
     this.#now += span
     this.#wheel.advance(millis(this.#now))
     this.#ledger.expire(millis(this.#now))
+    this.#outliers.tick(millis(this.#now))
   }
 
   mustBeClean(): void {

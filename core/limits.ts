@@ -84,6 +84,8 @@ export const limits = {
   answerKindAgeMax: seconds(60),
   /** Sequences whose endpoint a worker remembers; that of others is found by their hash. */
   sequencesKnownMax: 10_000,
+  /** The same of sessions whose model pins them. */
+  sessionsKnownMax: 50_000,
   connectTimeout: seconds(1),
   /** Endpoints that are connected to before their first request, and how many of them at once. */
   openAheadMax: 64,

@@ -1,6 +1,6 @@
 /** One picture of the fleet, as a proxy routes by it. Immutable: a change makes a new snapshot, and one reference is swapped. */
 
-export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN'] as const
+export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN', 'RING_HASH'] as const
 export type PolicyName = (typeof POLICIES)[number]
 
 /** GRPC: another service than KServe's, reached by prefix routes only. HTTP: reached by no request. */
@@ -52,7 +52,21 @@ export type EndpointTls = {
   readonly identity?: string | undefined
 }
 
-export type Model = { readonly name: string; readonly policy: PolicyName; readonly timeouts?: Timeouts | undefined }
+export type Model = {
+  readonly name: string
+  readonly policy: PolicyName
+  readonly timeouts?: Timeouts | undefined
+  /** Where a request says with which others it belongs together; absent: `SESSION_HEADER`. */
+  readonly hashOn?: HashOn | undefined
+  /** Requests of one key stay with one endpoint until it is FAILED or gone, whatever its load. */
+  readonly pin?: boolean | undefined
+}
+
+/** A field of the request's head, or one of KServe's request parameters. */
+export type HashOn = { readonly header: string } | { readonly parameter: string }
+
+/** Read by proxies and not passed on. */
+export const SESSION_HEADER = 'x-millrace-session'
 
 /** Limits of one attempt; what is absent has none. */
 export type Timeouts = {

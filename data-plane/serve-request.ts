@@ -15,6 +15,7 @@ import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
 import { readOrca } from './grpc/orca.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
+import type { ScanWishes } from './grpc/scan-wishes.ts'
 import { trailers, trailersOnly } from './grpc/status.ts'
 import type { Connection } from './http2/connection.ts'
 import { type HeaderField, headerField } from './http2/header-field.ts'
@@ -25,6 +26,7 @@ import type { AnswerKind } from './relay/answer-order.ts'
 import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
 import { Exchange } from './relay/exchange.ts'
 import type { ExchangeEnd } from './relay/exchange-owner.ts'
+import { keyOf } from './relay/request-key.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
 import { candidatesOf, modelOf, whyUnserved } from './relay/targets.ts'
 import type { Ask } from './routing/ask.ts'
@@ -34,6 +36,7 @@ import type { Candidates } from './routing/model-groups.ts'
 import { hasUntried, pick } from './routing/pick.ts'
 import type { RoutingTable } from './routing/routing-table.ts'
 import { SequenceOwners } from './routing/sequence-owners.ts'
+import { SessionOwners } from './routing/session-owners.ts'
 
 export type Ports = {
   now(): Millis
@@ -67,6 +70,7 @@ export class RequestService implements RequestStreamOwner {
   readonly explainer = new Explainer()
   readonly now: () => Millis
   readonly openInflater: OpenInflater
+  readonly wishes = (): ScanWishes => this.#ports.routing().wishes
   readonly answerKind: Ports['answerKind']
   readonly #ports: Ports
   readonly #ledger: Ledger
@@ -75,6 +79,7 @@ export class RequestService implements RequestStreamOwner {
   readonly #options: ServiceOptions
   readonly #paths = new Map<string, HeaderField>()
   readonly #sequences = new SequenceOwners()
+  readonly #sessions = new SessionOwners()
 
   constructor(ports: Ports, ledger: Ledger, wheel: TimerWheel, budget: RetryBudget, options: ServiceOptions) {
     this.#ports = ports
@@ -114,7 +119,8 @@ export class RequestService implements RequestStreamOwner {
     const times = { now: at, deadline: head.timeout === undefined ? undefined : millis(at + head.timeout) }
     if (method !== undefined && method.kind !== 'off') {
       if (method.kind === 'own') return this.#ports.serveOwn(stream, method.method, head.timeout)
-      const scanner = method.kind === 'by-model' ? new RequestScanner(head.encoding, openInflater, method.streaming) : undefined
+      const { kind } = method
+      const scanner = kind === 'by-model' ? new RequestScanner(head.encoding, openInflater, method.streaming, this.wishes()) : undefined
       return new Exchange(stream, head, method, this, times, scanner)
     }
     const model = method === undefined ? routing().routeOf(head.path) : undefined
@@ -143,7 +149,8 @@ export class RequestService implements RequestStreamOwner {
       return this.#refuse(exchange, reason, detail)
     }
     const compared: EndpointSlot[] | undefined = this.explainer.wants(exchange, at) ? [] : undefined
-    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared }
+    const key = keyOf(exchange, candidates.hashOn)
+    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key }
     for (;;) {
       const slot = this.#choose(exchange, model, candidates, ask)
       if (slot === undefined) {
@@ -165,11 +172,13 @@ export class RequestService implements RequestStreamOwner {
     }
   }
 
-  /** Requests of one sequence go to one endpoint; others wherever they wait least. */
+  /** Requests of one sequence, or of a session that is pinned, go to one endpoint; others wherever their model's policy says. */
   #choose(exchange: Exchange, model: string, candidates: Candidates, ask: Ask): EndpointSlot | undefined {
-    const sequence = exchange.scanner?.sequence
-    if (sequence === undefined) return pick(candidates, ask)
-    return this.#sequences.ownerOf(model, sequence, candidates.slots, exchange.excluded)
+    const { excluded, scanner, lost } = exchange
+    const sequence = scanner?.sequence
+    if (sequence !== undefined) return this.#sequences.ownerOf(model, sequence, candidates, excluded)
+    if (candidates.pin && ask.key !== undefined) return this.#sessions.ownerOf(model, ask.key, candidates.tiers, excluded, lost)
+    return pick(candidates, ask)
   }
 
   #onSlow(exchange: Exchange, what: Impatience): void {
@@ -229,6 +238,7 @@ export class RequestService implements RequestStreamOwner {
   onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void {
     const { slot } = exchange
     const verdict = judge(failure)
+    exchange.lost = failure.kind === 'unreachable' || failure.kind === 'broken'
     this.#settle(exchange, verdict.outcome, undefined, failure.kind === 'slow')
     if (slot !== undefined && failure.kind !== 'unprocessed') exchange.excluded.push(slot)
     if (exchange.canRetry && exchange.attempts < limits.attemptsMax && this.#mayRetry(exchange, verdict)) {

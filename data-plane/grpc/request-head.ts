@@ -2,6 +2,7 @@
  * Reads a request's header fields once: checks them as RFC 9113 §8.3 asks, picks out what the proxy decides by, and keeps what goes on upstream.
  * The path, the deadline and the hop's own fields are left out of what goes on; each attempt writes its own.
  */
+import { SESSION_HEADER } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
 import { bodyLengthOf } from '../http2/head-rules.ts'
 import { type HeaderField, headerField, valueText } from '../http2/header-field.ts'
@@ -23,6 +24,8 @@ export type RequestHead = {
   readonly encoding: string
   /** `traceparent`, which goes on as it came. */
   readonly trace: HeaderField | undefined
+  /** A hint for the choice of an endpoint: it stays here. */
+  readonly session: HeaderField | undefined
   /** Everything that goes on as it came. */
   readonly forward: readonly HeaderField[]
 }
@@ -33,7 +36,7 @@ const TE_TRAILERS = headerField('te', 'trailers')
 /** RFC 9113 §8.2.2: of the connection, not of the request; a request that carries one is malformed. */
 const HOP_FIELDS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
-type Role = 'trace' | 'length' | 'forward' | 'pseudo' | 'te' | 'timeout' | 'encoding' | 'content-type' | 'hop' | 'ours'
+type Role = 'trace' | 'length' | 'forward' | 'pseudo' | 'te' | 'timeout' | 'encoding' | 'content-type' | 'hop' | 'session' | 'ours'
 
 const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
   ['te', 'te'],
@@ -46,6 +49,7 @@ const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
   ['grpc-previous-rpc-attempts', 'ours'],
   // Of answers; as free text it is held to less than other fields, and has no business in a request.
   ['grpc-message', 'ours'],
+  [SESSION_HEADER, 'session'],
   ...[...HOP_FIELDS].map((name) => [name, 'hop'] as const),
 ])
 
@@ -69,6 +73,7 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
   let bodyLength: number | undefined
   let trace: HeaderField | undefined
   let encoding = 'identity'
+  let session: HeaderField | undefined
   const forward: HeaderField[] = []
   let regular = false
   for (const field of fields) {
@@ -114,6 +119,9 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
         break
       case 'hop':
         return MALFORMED
+      case 'session':
+        session ??= field
+        break
       case 'ours':
         break
       default:
@@ -132,6 +140,7 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
     timeout,
     encoding,
     trace,
+    session,
     forward,
   }
 }

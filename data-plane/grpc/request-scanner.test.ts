@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { openInflater } from '../wire/inflate.ts'
 import { RequestScanner } from './request-scanner.ts'
+import { NO_WISHES } from './scan-wishes.ts'
 
 const NONE: ModelInferRequest = { modelName: '', modelVersion: '', id: '', parameters: {}, inputs: [], outputs: [], rawInputContents: [] }
 const request = (fields: Partial<ModelInferRequest>): Buffer => Buffer.from(ModelInferRequest.encode({ ...NONE, ...fields }).finish())
@@ -19,7 +20,7 @@ const framed = (body: Uint8Array, flag = 0): Buffer => {
 /** A length-delimited field by hand, to put fields where no library would. */
 const field = (number: number, text: string): Buffer => Buffer.concat([Buffer.from([number * 8 + 2, text.length]), Buffer.from(text)])
 const scan = (bytes: Buffer, step = bytes.length, encoding = 'identity'): RequestScanner => {
-  const scanner = new RequestScanner(encoding, openInflater, true)
+  const scanner = new RequestScanner(encoding, openInflater, true, NO_WISHES)
   for (let at = 0; at < bytes.length; at += step) scanner.feed(bytes, at, Math.min(at + step, bytes.length))
   return scanner
 }
@@ -41,7 +42,7 @@ test('the model is found wherever a read is cut', () => {
 test('routing waits until the fields that route have all passed, and no longer', () => {
   const bytes = framed(BODY)
   const tensorsAt = bytes.indexOf(Buffer.from([0x2a]), 5)
-  const scanner = new RequestScanner('identity', openInflater, true)
+  const scanner = new RequestScanner('identity', openInflater, true, NO_WISHES)
   scanner.feed(bytes, 0, tensorsAt)
   expect(scanner.routable).toBe(false)
   scanner.feed(bytes, tensorsAt, tensorsAt + 1)
@@ -111,7 +112,7 @@ test('an unknown encoding is refused by its name', () => {
 
 describe('reads lie in one Buffer that the next read overwrites', () => {
   const scanOverwritten = (bytes: Buffer, step: number, encoding: string): RequestScanner => {
-    const scanner = new RequestScanner(encoding, openInflater, true)
+    const scanner = new RequestScanner(encoding, openInflater, true, NO_WISHES)
     const reads = Buffer.alloc(bytes.length)
     for (let at = 0; at < bytes.length; at += step) {
       const length = bytes.copy(reads, 0, at, at + step)

@@ -5,9 +5,11 @@
  * Invariant: whoever forwards bytes only after `feed` accepted them never lets the last byte of a refused message through.
  */
 import { copyOf } from '../../core/bytes.ts'
+import { hashText, mix } from '../../core/key-hash.ts'
 import { limits } from '../../core/limits.ts'
 import type { Reason } from '../../core/mesh-error.ts'
-import { readSequenceParameter, type Sequence } from './sequence.ts'
+import type { ScanWishes } from './scan-wishes.ts'
+import { readParameter, readSequenceParameter, type Sequence } from './sequence.ts'
 import { shortText } from './short-text.ts'
 
 /** Inflates one compressed message piece by piece. It throws on bad data; the world's implementation lives in `wire/`. */
@@ -36,6 +38,7 @@ export class RequestScanner {
   readonly #encoding: string
   readonly #openInflater: OpenInflater
   readonly #keepsId: boolean
+  readonly #wishes: ScanWishes
   // The gRPC prefix and body
   #bodyLeft = 0
   #prefixAt = 0
@@ -59,12 +62,14 @@ export class RequestScanner {
   #sequenceId = ''
   #sequenceStarts = false
   #sequenceEnds = false
+  #parameters: Map<string, number> | undefined
 
   /** `keepsId`: an answer of the proxy's own will have to name the request. */
-  constructor(encoding: string, openInflater: OpenInflater, keepsId: boolean) {
+  constructor(encoding: string, openInflater: OpenInflater, keepsId: boolean, wishes: ScanWishes) {
     this.#encoding = encoding
     this.#openInflater = openInflater
     this.#keepsId = keepsId
+    this.#wishes = wishes
   }
 
   get version(): string {
@@ -79,6 +84,11 @@ export class RequestScanner {
   get sequence(): Sequence | undefined {
     const id = this.#sequenceId
     return id === '' ? undefined : { id, starts: this.#sequenceStarts, ends: this.#sequenceEnds }
+  }
+
+  /** The hash of a request parameter that was wished for; undefined when the request has none, or an empty one. */
+  parameter(name: string): number | undefined {
+    return this.#parameters?.get(name)
   }
 
   /** True in the middle of a message. */
@@ -283,12 +293,21 @@ export class RequestScanner {
   }
 
   #onParameter(source: Uint8Array, start: number, end: number): void {
+    if (this.#wishes.parameters.length > 0) this.#onWished(source, start, end)
     const parameter = readSequenceParameter(source, start, end)
     if (parameter === undefined) return
     const { key, value } = parameter
     if (key === 'sequence_id') this.#sequenceId = value === '0' ? '' : value
     else if (key === 'sequence_start') this.#sequenceStarts = value === '1'
     else this.#sequenceEnds = value === '1'
+  }
+
+  #onWished(source: Uint8Array, start: number, end: number): void {
+    const parameter = readParameter(source, start, end, this.#wishes.parameters)
+    if (parameter === undefined) return
+    this.#parameters ??= new Map()
+    if (parameter.value === '') this.#parameters.delete(parameter.key)
+    else this.#parameters.set(parameter.key, mix(hashText(parameter.value)))
   }
 
   #refuse(reason: Reason, detail: string): void {

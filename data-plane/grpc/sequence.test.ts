@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { type InferParameter, ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { openInflater } from '../wire/inflate.ts'
 import { RequestScanner } from './request-scanner.ts'
+import { NO_WISHES } from './scan-wishes.ts'
 import { readSequenceParameter, type Sequence } from './sequence.ts'
 
 type Choice = InferParameter['parameterChoice']
@@ -15,7 +16,7 @@ function sequenceOf(parameters: Readonly<Record<string, Choice>>, step = 1_000):
     }),
   ).finish()
   const framed = Buffer.concat([Buffer.from([0, 0, 0, body.length >>> 8, body.length & 0xff]), body])
-  const scanner = new RequestScanner('identity', openInflater, true)
+  const scanner = new RequestScanner('identity', openInflater, true, NO_WISHES)
   for (let at = 0; at < framed.length; at += step) scanner.feed(framed, at, Math.min(framed.length, at + step))
   expect(scanner.refusal).toBeUndefined()
   return scanner.sequence

@@ -13,17 +13,26 @@ export type Sequence = {
 
 export const SEQUENCE_KEYS = ['sequence_id', 'sequence_start', 'sequence_end'] as const
 export type SequenceKey = (typeof SEQUENCE_KEYS)[number]
-export type SequenceParameter = { readonly key: SequenceKey; readonly value: string }
+export type Parameter<Key extends string> = { readonly key: Key; readonly value: string }
 
 const LETTER_S = 0x73
 const KEY_TAG = 0x0a
 const VALUE_TAG = 0x12
 
-/** One entry of the map `parameters`; undefined when it is about something else, or is not legal protobuf, which is the server's to say. */
-export function readSequenceParameter(source: Uint8Array, start: number, end: number): SequenceParameter | undefined {
+export function readSequenceParameter(source: Uint8Array, start: number, end: number): Parameter<SequenceKey> | undefined {
   // The usual entry is about something else, and is known by its first letters.
   if (source[start] === KEY_TAG && source[start + 2] !== LETTER_S) return undefined
-  let key: SequenceKey | undefined
+  return readParameter(source, start, end, SEQUENCE_KEYS)
+}
+
+/** One entry of the map `parameters`; undefined when it is about something else, or is not legal protobuf, which is the server's to say. */
+export function readParameter<Key extends string>(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  keys: readonly Key[],
+): Parameter<Key> | undefined {
+  let key: Key | undefined
   let value: string | undefined
   for (let at = start; at < end; ) {
     const tag = source[at++]
@@ -33,7 +42,7 @@ export function readSequenceParameter(source: Uint8Array, start: number, end: nu
     let size = length
     if (length >= 0x80) size = (length & 0x7f) + (source[at++] ?? 0) * 0x80
     if (at + size > end) return undefined
-    if (tag === KEY_TAG) key = keyAt(source, at, at + size)
+    if (tag === KEY_TAG) key = keyAt(source, at, at + size, keys)
     else if (tag === VALUE_TAG) value = valueAt(source, at, at + size)
     else return undefined
     at += size
@@ -41,8 +50,8 @@ export function readSequenceParameter(source: Uint8Array, start: number, end: nu
   return key === undefined || value === undefined ? undefined : { key, value }
 }
 
-function keyAt(source: Uint8Array, start: number, end: number): SequenceKey | undefined {
-  return SEQUENCE_KEYS.find((key) => {
+function keyAt<Key extends string>(source: Uint8Array, start: number, end: number, keys: readonly Key[]): Key | undefined {
+  return keys.find((key) => {
     if (key.length !== end - start) return false
     for (let i = 0; i < key.length; i++) if (key.charCodeAt(i) !== source[start + i]) return false
     return true

@@ -49,6 +49,8 @@ export class Exchange implements StreamSink {
   excluded: EndpointSlot[] = []
   /** Of the current attempt, where it is remembered. */
   decision: DecisionRecord | undefined
+  /** The last attempt ended with its connection. */
+  lost = false
   over = false
   headSent = false
   readonly #owner: ExchangeOwner

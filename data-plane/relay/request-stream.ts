@@ -10,6 +10,7 @@ import type { Millis } from '../../core/units.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import { type OpenInflater, RequestScanner } from '../grpc/request-scanner.ts'
+import type { ScanWishes } from '../grpc/scan-wishes.ts'
 import { GRPC } from '../grpc/status.ts'
 import { ByteQueue } from '../http2/byte-queue.ts'
 import { valueText } from '../http2/header-field.ts'
@@ -32,6 +33,8 @@ export type RequestStreamOwner = ExchangeOwner & {
   /** How a model answers; when it is not known yet, `tell` hears it later. */
   answerKind(model: string, version: string, slot: EndpointSlot, tell: (kind: AnswerKind) => void): AnswerKind
   openInflater: OpenInflater
+  /** What is to be found in a message. */
+  wishes(): ScanWishes
   now(): Millis
   /** Bytes of answers that wait for their turn, over all streams. */
   readonly answersHeld: { bytes: number }
@@ -100,7 +103,7 @@ export class RequestStream implements StreamSink, MergeOwner {
 
   onData(_stream: Stream, source: Uint8Array, start: number, end: number, endStream: boolean): void {
     for (let at = start; at < end && !this.#merge.over; ) {
-      this.#scanner ??= new RequestScanner(this.#head.encoding, this.#owner.openInflater, true)
+      this.#scanner ??= new RequestScanner(this.#head.encoding, this.#owner.openInflater, true, this.#owner.wishes())
       const scanner = this.#scanner
       const stop = scanner.feed(source, at, end)
       this.#onPiece(scanner, source, at, stop)

@@ -10,4 +10,6 @@ export type Ask = {
   readonly excluded: readonly EndpointSlot[]
   /** Filled with those that the policy weighed against one another, when somebody wants to know. */
   readonly compared?: EndpointSlot[] | undefined
+  /** Of the session, or what else its model's row hashes by: 32 bits. Absent when the request names none. */
+  readonly key?: number | undefined
 }

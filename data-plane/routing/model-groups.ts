@@ -2,7 +2,7 @@
  * Endpoints by the models that they serve: those that name a model, and those that serve every model, which all models share. A model's policy lasts as
  * long as the model is named, by a row or by an endpoint.
  */
-import type { Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
+import type { HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { createPolicy } from './policy.ts'
 import { Pool } from './pool.ts'
@@ -16,6 +16,8 @@ const ANY_MODEL = '*'
 export class Candidates {
   policy = createPolicy(DEFAULT_POLICY)
   timeouts: Timeouts | undefined = undefined
+  hashOn: HashOn | undefined = undefined
+  pin = false
   readonly own: TieredGroup
   readonly tiers: readonly Pool[]
   readonly #any: TieredGroup
@@ -46,6 +48,8 @@ export class Candidates {
     const name = row?.policy ?? DEFAULT_POLICY
     if (this.policy.name !== name) this.policy = createPolicy(name)
     this.timeouts = row?.timeouts
+    this.hashOn = row?.hashOn
+    this.pin = row?.pin ?? false
   }
 }
 

@@ -5,6 +5,7 @@ import type { EndpointSlot } from './endpoint-slot.ts'
 import { leastRequest } from './least-request.ts'
 import { leastWait } from './least-wait.ts'
 import type { Pool } from './pool.ts'
+import { ringHash } from './ring-hash.ts'
 import { roundRobin } from './round-robin.ts'
 
 /** What a policy saw of one endpoint, term by term, for whoever asks why: numbers in the policy's own units, or a word where there is none. */
@@ -27,6 +28,8 @@ export function createPolicy(name: PolicyName): Policy {
       return leastRequest
     case 'ROUND_ROBIN':
       return roundRobin()
+    case 'RING_HASH':
+      return ringHash(leastWait)
     default:
       return name satisfies never
   }

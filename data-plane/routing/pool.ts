@@ -7,10 +7,12 @@ import type { EndpointSlot } from './endpoint-slot.ts'
 import { WeightedSet } from './weighted-set.ts'
 
 export class Pool {
+  readonly parts: readonly WeightedSet[]
   readonly #named: WeightedSet
   readonly #any: WeightedSet
 
   constructor(named: WeightedSet, any: WeightedSet) {
+    this.parts = [named, any]
     this.#named = named
     this.#any = any
   }

@@ -6,6 +6,7 @@
  */
 import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot, type Protocol, type Route } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
+import { NO_WISHES, type ScanWishes, wishesOf } from '../grpc/scan-wishes.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
 
@@ -13,6 +14,8 @@ export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes'>
 
 export class RoutingTable {
   version = ''
+  /** What the rows ask of requests' messages. */
+  wishes: ScanWishes = NO_WISHES
   readonly #slotOf: (endpoint: Endpoint) => EndpointSlot
   readonly #slots = new Map<string, EndpointSlot>()
   readonly #kserve = new ModelGroups()
@@ -125,6 +128,7 @@ export class RoutingTable {
 
   setHead({ version, models, routes }: PictureHead): void {
     this.version = version
+    this.wishes = wishesOf(models)
     this.#routes = [...routes].sort((a, b) => b.prefix.length - a.prefix.length)
     this.#kserve.setRows(models)
     this.#routed.setRows(models)

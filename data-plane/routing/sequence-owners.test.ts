@@ -17,7 +17,7 @@ const FIRST = { starts: true, ends: false }
 const NEXT = { starts: false, ends: false }
 const names = Array.from({ length: 300 }, (_, index) => `sequence-${index}`)
 const owners = (from: SequenceOwners, members: readonly EndpointSlot[], how = NEXT): (string | undefined)[] =>
-  names.map((id) => from.ownerOf('m', { id, ...how }, members, [])?.id)
+  names.map((id) => from.ownerOf('m', { id, ...how }, { slots: members }, [])?.id)
 
 test('proxies that know nothing of each other agree, in whatever order endpoints came to them', () => {
   const [here, there] = [owners(new SequenceOwners(), slots('a', 'b', 'c', 'd')), owners(new SequenceOwners(), slots('d', 'b', 'a', 'c'))]
@@ -50,18 +50,18 @@ test('a sequence stays where it began when endpoints join, and while its owner d
 test('the start of a sequence may be tried elsewhere, what continues one may not', () => {
   const sequences = new SequenceOwners()
   const members = slots('a', 'b')
-  const first = sequences.ownerOf('m', { id: 's', ...FIRST }, members, []) as EndpointSlot
-  expect(sequences.ownerOf('m', { id: 's', ...NEXT }, members, [first])).toBeUndefined()
-  const other = sequences.ownerOf('m', { id: 's', ...FIRST }, members, [first]) as EndpointSlot
+  const first = sequences.ownerOf('m', { id: 's', ...FIRST }, { slots: members }, []) as EndpointSlot
+  expect(sequences.ownerOf('m', { id: 's', ...NEXT }, { slots: members }, [first])).toBeUndefined()
+  const other = sequences.ownerOf('m', { id: 's', ...FIRST }, { slots: members }, [first]) as EndpointSlot
   expect(other).not.toBe(first)
-  expect(sequences.ownerOf('m', { id: 's', ...NEXT }, members, [])).toBe(other)
+  expect(sequences.ownerOf('m', { id: 's', ...NEXT }, { slots: members }, [])).toBe(other)
 })
 
 test('what is remembered is bounded, and a sequence that ended is forgotten', () => {
   const sequences = new SequenceOwners()
   const members = slots('a', 'b')
-  for (let id = 0; id < limits.sequencesKnownMax + 50; id++) sequences.ownerOf('m', { id: String(id), ...FIRST }, members, [])
+  for (let id = 0; id < limits.sequencesKnownMax + 50; id++) sequences.ownerOf('m', { id: String(id), ...FIRST }, { slots: members }, [])
   expect(sequences.size).toBe(limits.sequencesKnownMax)
-  sequences.ownerOf('m', { id: String(limits.sequencesKnownMax), starts: false, ends: true }, members, [])
+  sequences.ownerOf('m', { id: String(limits.sequencesKnownMax), starts: false, ends: true }, { slots: members }, [])
   expect(sequences.size).toBe(limits.sequencesKnownMax - 1)
 })

@@ -3,6 +3,7 @@
  * Invariant: a node of the tree is the sum of its two children, computed from them anew each time, so that no rounding error adds up.
  */
 import type { EndpointSlot } from './endpoint-slot.ts'
+import { HashRing } from './hash-ring.ts'
 
 const CAPACITY_FIRST = 4
 
@@ -13,8 +14,20 @@ export class WeightedSet {
   /** The root is 1, the children of n are 2n and 2n + 1, the leaf of slot i is capacity + i. */
   #sums = new Float64Array(2 * CAPACITY_FIRST)
 
+  /** For those whom some policy has asked for it. */
+  #ring: HashRing | undefined
+
   get total(): number {
     return this.#sums[1] as number
+  }
+
+  /** The same endpoints for those who choose by key; kept from when it is first asked for. */
+  get ring(): HashRing {
+    if (this.#ring === undefined) {
+      this.#ring = new HashRing(this.slots.length)
+      for (const [at, slot] of this.slots.entries()) this.#ring.add(slot, this.#sums[this.#capacity + at] as number)
+    }
+    return this.#ring
   }
 
   /** Answers its place. */
@@ -22,23 +35,30 @@ export class WeightedSet {
     const at = this.slots.length
     if (at === this.#capacity) this.#grow()
     this.slots.push(slot)
-    this.weigh(at, weight)
+    this.#set(at, weight)
+    this.#ring?.add(slot, weight)
     return at
   }
 
   /** Answers who stands there now, if anybody does. */
   removeAt(at: number): EndpointSlot | undefined {
     const end = this.slots.length - 1
+    this.#ring?.remove(this.slots[at] as EndpointSlot)
     const last = this.slots.pop()
     const weight = this.#sums[this.#capacity + end] as number
-    this.weigh(end, 0)
+    this.#set(end, 0)
     if (at === end || last === undefined) return undefined
     this.slots[at] = last
-    this.weigh(at, weight)
+    this.#set(at, weight)
     return last
   }
 
   weigh(at: number, weight: number): void {
+    this.#set(at, weight)
+    this.#ring?.weigh(this.slots[at] as EndpointSlot, weight)
+  }
+
+  #set(at: number, weight: number): void {
     const sums = this.#sums
     let node = this.#capacity + at
     sums[node] = weight

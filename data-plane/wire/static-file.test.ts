@@ -31,6 +31,15 @@ test('a model may limit its attempts', () => {
 })
 
 test.each([
+  ['{ "header": "x-user" }', { header: 'x-user' }],
+  ['{ "parameter": "user_id" }', { parameter: 'user_id' }],
+  ['{ "header": "x-millrace-session" }', { header: 'x-millrace-session' }],
+])('a model may say by what its requests belong together: %s', (text, hashOn) => {
+  const row = parseStaticFile(GOOD.replace('"policy"', `"hashOn": ${text}, "pin": true, "policy"`), 'mesh.json').models[0]
+  expect(row).toEqual({ name: 'llm', policy: 'ROUND_ROBIN', hashOn, pin: true })
+})
+
+test.each([
   [
     'a field that does not exist',
     GOOD.replace('"zone"', '"zoen"'),
@@ -53,6 +62,37 @@ test.each([
     GOOD.replace('"policy"', '"timeouts": { "totalMs": 5 }, "policy"'),
     'mesh.json:1: models[0].timeouts.totalMs: there is no such field; known are perTryMs, firstByteMs, idleMs',
   ],
+  [
+    'a key of two kinds',
+    GOOD.replace('"policy"', '"hashOn": { "header": "x-a", "parameter": "b" }, "policy"'),
+    'mesh.json:1: models[0].hashOn: wants either a header or a parameter',
+  ],
+  [
+    'a key of no kind',
+    GOOD.replace('"policy"', '"hashOn": {}, "policy"'),
+    'mesh.json:1: models[0].hashOn: wants either a header or a parameter',
+  ],
+  [
+    'a key by what does not exist',
+    GOOD.replace('"policy"', '"hashOn": { "cookie": "a" }, "policy"'),
+    'mesh.json:1: models[0].hashOn.cookie: there is no such field; known are header, parameter',
+  ],
+  [
+    'a header that no request carries',
+    GOOD.replace('"policy"', '"hashOn": { "header": "X-User" }, "policy"'),
+    'mesh.json:1: models[0].hashOn.header: wants the name of a header field in small letters',
+  ],
+  [
+    'a header that clients may not set',
+    GOOD.replace('"policy"', '"hashOn": { "header": "x-millrace-hop" }, "policy"'),
+    'mesh.json:1: models[0].hashOn.header: of the fields x-millrace-* a client may set x-millrace-session only',
+  ],
+  [
+    'a parameter without a name',
+    GOOD.replace('"policy"', '"hashOn": { "parameter": "" }, "policy"'),
+    'mesh.json:1: models[0].hashOn.parameter: wants the name of a request parameter',
+  ],
+  ['a pin that is no yes or no', GOOD.replace('"policy"', '"pin": "llm", "policy"'), 'mesh.json:1: models[0].pin: '],
   ['a timeout of nothing', GOOD.replace('"policy"', '"timeouts": { "idleMs": 0 }, "policy"'), 'mesh.json:1: models[0].timeouts.idleMs: '],
   [
     'a TLS field that does not exist',

@@ -10,6 +10,7 @@ import { UsageError } from '../../core/edge/settings.ts'
 import { isEndpointId } from '../../core/ids.ts'
 import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../core/mesh-snapshot.ts'
 import { readPlainJson } from './plain-json.ts'
+import { affinityFields, affinityKnown } from './row-affinity.ts'
 import { identityProblem } from './tls-identity.ts'
 
 /** A day: a larger number is a slip of units. */
@@ -39,7 +40,14 @@ const tls = z
 
 const rules = {
   models: z
-    .array(z.strictObject({ name: z.string().min(1), policy: z.enum(POLICIES).default('LEAST_WAIT'), timeouts: timeouts.optional() }))
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        policy: z.enum(POLICIES).default('LEAST_WAIT'),
+        timeouts: timeouts.optional(),
+        ...affinityFields,
+      }),
+    )
     .default([]),
   routes: z
     .array(z.strictObject({ prefix: z.string().startsWith('/', 'wants a path that begins with /'), model: z.string().min(1) }))
@@ -124,7 +132,8 @@ export function readStaticFile(path: string, form: FileForm = 'static'): MeshSna
 
 const RULES = ['models', 'routes']
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  models: ['name', 'policy', 'timeouts'],
+  models: ['name', 'policy', 'timeouts', ...Object.keys(affinityFields)],
+  ...affinityKnown,
   timeouts: ['perTryMs', 'firstByteMs', 'idleMs'],
   routes: ['prefix', 'model'],
   endpoints: ['id', 'node', 'zone', 'address', 'protocol', 'models', 'weight', 'state', 'capacity', 'tls'],

@@ -7,6 +7,7 @@ import { millis } from '../../core/units.ts'
 import { MessageWalker } from '../../data-plane/grpc/message-walker.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from '../../data-plane/grpc/request-head.ts'
 import { RequestScanner } from '../../data-plane/grpc/request-scanner.ts'
+import { NO_WISHES } from '../../data-plane/grpc/scan-wishes.ts'
 import { formatTimeout, parseTimeout } from '../../data-plane/grpc/timeout.ts'
 import { type HeaderField, headerField } from '../../data-plane/http2/header-field.ts'
 import { openInflater } from '../../data-plane/wire/inflate.ts'
@@ -21,7 +22,7 @@ const ID_MAX = 1_024
 type Verdict = Facts & { readonly refusal: string; readonly routable: boolean; readonly used: number; readonly whole: boolean }
 
 function scan(bytes: Buffer, encoding: Encoding, cut: () => number): Verdict {
-  const scanner = new RequestScanner(encoding, openInflater, true)
+  const scanner = new RequestScanner(encoding, openInflater, true, NO_WISHES)
   let used = 0
   while (used < bytes.length && !scanner.whole) {
     // Reads lie in memory that is used again.

@@ -66,7 +66,8 @@ export const startRoutedProxy = (address: string, prefixes: readonly string[], .
     ...more,
   )
 
-async function startProxyWith(snapshot: object, ...more: readonly string[]): Promise<TestProxy> {
+/** With whatever a static file may say. */
+export async function startProxyWith(snapshot: object, ...more: readonly string[]): Promise<TestProxy> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-proxy-'))
   const file = join(folder, 'mesh.json')
   writeFileSync(file, JSON.stringify(snapshot))

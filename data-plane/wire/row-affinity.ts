@@ -1,0 +1,29 @@
+/** The fields of a model's row that keep together what belongs together. */
+import { z } from 'zod'
+import { type HashOn, SESSION_HEADER } from '../../core/mesh-snapshot.ts'
+
+const header = z
+  .string()
+  .regex(/^[a-z0-9_.-]+$/, 'wants the name of a header field in small letters, for example x-session-id')
+  .refine(
+    (name) => name === SESSION_HEADER || !name.startsWith('x-millrace-'),
+    `of the fields x-millrace-* a client may set ${SESSION_HEADER} only`,
+  )
+  .refine((name) => !name.startsWith('grpc-') && name !== 'te' && name !== 'content-length', 'is a field of gRPC or HTTP itself')
+
+/** Longer than any that a client library writes. */
+const PARAMETER_MAX = 100
+const parameter = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, 'wants the name of a request parameter, for example user_id')
+  .max(PARAMETER_MAX)
+
+export const hashOn = z
+  .strictObject({ header: header.optional(), parameter: parameter.optional() })
+  .refine((one) => (one.header === undefined) !== (one.parameter === undefined), 'wants either a header or a parameter')
+  .transform((one): HashOn => (one.header === undefined ? { parameter: one.parameter ?? '' } : { header: one.header }))
+
+export const affinityFields = { hashOn: hashOn.optional(), pin: z.boolean().optional() }
+
+/** The fields within those. */
+export const affinityKnown = { hashOn: ['header', 'parameter'] } as const satisfies Readonly<Record<string, readonly string[]>>

@@ -12,6 +12,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   agent: { about: 'the agent of a GPU host', load: () => import('./agent.ts') },
   infer: { about: 'sends one request, or opens a stream and prints its tokens', load: () => import('./infer.ts') },
   bench: { about: 'shows whether a gateway buffers token streams', load: () => import('./bench.ts') },
+  simulate: { about: 'compares routing policies on a simulated fleet', load: () => import('./simulate.ts') },
   admin: { about: 'nodes, weights, drain, undrain', load: () => import('./admin.ts') },
   'sim-server': { about: 'a simulated model server', load: () => import('../sim/model-server/main.ts') },
   'sim-nvidia-smi': { about: 'a simulated nvidia-smi that replays captures', load: () => import('../sim/nvidia-smi/main.ts') },

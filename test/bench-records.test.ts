@@ -1,6 +1,6 @@
 /** What the benchmark makes of its records: judgements, slopes, profiles, charts. */
 import { expect, test } from 'vitest'
-import { Chart } from './bench/chart.ts'
+import { Chart } from '../core/show/chart.ts'
 import { costChart, memoryChart, ratioChart } from './bench/charts.ts'
 import { summarise as summariseProfile } from './bench/profile.ts'
 import { profileTables } from './bench/profile-tables.ts'

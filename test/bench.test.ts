@@ -1,9 +1,10 @@
 /** The benchmark's arithmetic, without running it: what the kernel said, how rounds become one number, what may be published. */
 import { describe, expect, test } from 'vitest'
+import { showNumber, table } from '../core/show/table.ts'
 import { docsPage } from './bench/docs-page.ts'
 import { retriesIn } from './bench/peers/millrace.ts'
 import { familyOf, parseRssKib, parseStat, readUsage } from './bench/proc.ts'
-import { ratioTable, scenarioTable, showNumber, table } from './bench/report.ts'
+import { ratioTable, scenarioTable } from './bench/report.ts'
 import { SCENARIOS } from './bench/scenarios.ts'
 import { readBenchSettings } from './bench/settings.ts'
 import { median, type Row, ratiosOf, summarise } from './bench/statistics.ts'

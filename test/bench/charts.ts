@@ -1,7 +1,8 @@
 /** The charts of docs/benchmarks.md, each from a run's numbers alone. */
-import { Chart } from './chart.ts'
+import { Chart } from '../../core/show/chart.ts'
+import { showNumber } from '../../core/show/table.ts'
 import type { ComparisonRun, MemoryRun } from './records.ts'
-import { LABELS, showNumber } from './report.ts'
+import { LABELS } from './report.ts'
 import type { Scenario } from './scenarios.ts'
 import { summarise } from './statistics.ts'
 import { TARGETS } from './targets.ts'

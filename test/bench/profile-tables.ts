@@ -1,6 +1,7 @@
 /** The measured part of docs/performance.md. */
+
+import { table } from '../../core/show/table.ts'
 import type { ProfileRun } from './records.ts'
-import { table } from './report.ts'
 import { WRITES } from './subjects.ts'
 
 const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`

@@ -1,5 +1,6 @@
 /** How numbers are shown: the line of one measurement, the tables at the end of a run. Markdown tables read well in a terminal too. */
 
+import { showNumber, table, UNKNOWN } from '../../core/show/table.ts'
 import type { ComparisonRun, MemoryRun, Slope } from './records.ts'
 import type { Scenario } from './scenarios.ts'
 import type { Metric, Ratio, Row, Summary, Values } from './statistics.ts'
@@ -21,21 +22,6 @@ export const LABELS: Readonly<Record<Metric, string>> = {
   retries: 'retried',
   requests: 'requests',
   deadUntilMillis: 'dead one felt ms',
-}
-
-export const UNKNOWN = '–'
-
-/** Three significant digits below a thousand, whole and grouped numbers above. */
-export function showNumber(value: number | undefined): string {
-  if (value === undefined) return UNKNOWN
-  if (Number.isInteger(value) || Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en')
-  return String(Number(value.toPrecision(3)))
-}
-
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((cell, i) => Math.max(3, cell.length, ...rows.map((row) => row[i]?.length ?? 0)))
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`
-  return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)].join('\n')
 }
 
 /** The columns of a scenario: what is compared, what stands beside it, and errors and memory wherever they are not there already. */

@@ -1,5 +1,5 @@
 /** The page docs/scale.md: what was measured, where its boundary is, and the tables. Nothing on it is written by hand. */
-import { showNumber, table } from '../bench/report.ts'
+import { showNumber, table } from '../../core/show/table.ts'
 import { ABOUT, TABLES, type TableName } from './plans.ts'
 import type { LatencyRow, ScaleRow, ScaleRun } from './records.ts'
 import { NOT_REACHED, TRIED } from './tried.ts'

@@ -15,6 +15,8 @@ export type FleetOptions = {
   readonly slots?: number
   readonly prefillMs?: number
   readonly tokenMs?: number
+  /** More flags of each model server, by its place. */
+  readonly server?: (at: number) => readonly string[]
   /** Kept by the caller; without it the store goes with the fleet. */
   readonly storeDir?: string
   /** More flags of the first proxy. */
@@ -212,11 +214,11 @@ export class Fleet {
   }
 
   async #start(): Promise<void> {
-    const { nodes = 3, slots = 4, prefillMs = 5, tokenMs = 1, proxy = [], bus } = this.#options
+    const { nodes = 3, slots = 4, prefillMs = 5, tokenMs = 1, proxy = [], bus, server: more = () => [] } = this.#options
     const server = ['--slots', String(slots), '--prefill-ms', String(prefillMs), '--token-ms', String(tokenMs), ...QUIET]
     const names = Array.from({ length: nodes }, (_, at) => `sim-${at + 1}`)
     const started = Promise.all(
-      names.map(async (name, at) => this.nodes.push(await FleetNode.start(name, [...server, '--seed', String(at + 1)]))),
+      names.map(async (name, at) => this.nodes.push(await FleetNode.start(name, [...server, '--seed', String(at + 1), ...more(at)]))),
     )
     await Promise.all([started, this.#startControlPlane(FREE)])
     this.nodes.sort((a, b) => a.name.localeCompare(b.name))

@@ -1,0 +1,148 @@
+/**
+ * A proxy of the simulation: the product's own table, ledger, choice and retry budget, fed by the product's own pushes. What is simulated of it is the
+ * relay alone. Invariant, looked at with every attempt: the ledger holds as many attempts as are open.
+ */
+import { assert } from '../../../core/assert.ts'
+import { limits } from '../../../core/limits.ts'
+import type { PolicyName } from '../../../core/mesh-snapshot.ts'
+import { type Millis, millis } from '../../../core/units.ts'
+import { RetryBudget } from '../../../data-plane/admission/retry-budget.ts'
+import type { EndpointSlot } from '../../../data-plane/routing/endpoint-slot.ts'
+import { Ledger, type Outcome } from '../../../data-plane/routing/ledger.ts'
+import { hasUntried, pick } from '../../../data-plane/routing/pick.ts'
+import type { Policy } from '../../../data-plane/routing/policy.ts'
+import { RoutingTable } from '../../../data-plane/routing/routing-table.ts'
+import { readEndpoint, readLoad } from '../../../data-plane/wire/read-endpoint.ts'
+import type { EndpointOutcomes, EndpointsDelta } from '../../../proto/gen/millrace/mesh/v1/mesh.ts'
+import type { Rival, RivalAsk } from '../rivals/rival.ts'
+import { checkCharges, checkChoice, checkLedger, type WeightWatch } from './checks.ts'
+import type { Request } from './request.ts'
+
+export const MODEL = 'llm'
+
+/** How endpoints are chosen: by a policy of the product, or by a rival. */
+export type Chooser = { readonly kind: 'policy'; readonly name: PolicyName } | { readonly kind: 'rival'; readonly rival: Rival }
+
+type Told = Pick<EndpointSlot, 'successes' | 'backpressures' | 'failures'>
+const NOTHING_TOLD: Told = { successes: 0, backpressures: 0, failures: 0 }
+
+export class SimProxy {
+  readonly ledger = new Ledger()
+  readonly budget = new RetryBudget()
+  retries = 0
+  readonly #table = new RoutingTable()
+  readonly #rival: Rival | undefined
+  readonly #rivalPolicy: Policy | undefined
+  readonly #draw: () => number
+  readonly #weights: WeightWatch
+  readonly #told = new Map<string, Told>()
+  #asking: RivalAsk | undefined
+  #open = 0
+  /** Whose word it is that loads hold: one control plane's, until it begins anew. */
+  #teller = 1
+
+  constructor(chooser: Chooser, draw: () => number, weights: WeightWatch) {
+    this.#draw = draw
+    this.#weights = weights
+    const policy = chooser.kind === 'policy' ? chooser.name : 'ROUND_ROBIN'
+    this.#table.setHead({ version: '', models: [{ name: MODEL, policy }], routes: [] })
+    if (chooser.kind === 'policy') return
+    const { rival } = chooser
+    this.#rival = rival
+    // In the place of the model's own policy: the tiers of the product decide for a rival too who may be asked.
+    this.#rivalPolicy = { name: policy, choose: (pool) => rival.choose(pool, this.#asking as RivalAsk), terms: () => ({}) }
+  }
+
+  /** A message of the control plane. */
+  take({ upserts, removed, loads, loadsHold, loadsAnew }: EndpointsDelta, now: Millis): void {
+    for (const { endpoint } of upserts) {
+      const read = endpoint === undefined ? 'nothing' : readEndpoint(endpoint)
+      assert(typeof read !== 'string', 'the control plane sends endpoints that a proxy takes')
+      this.#weights.note(read.id, read.weight, now)
+      this.#table.upsert(read)
+    }
+    for (const id of removed) this.#table.remove(id)
+    if (loadsAnew) this.#teller++
+    for (const { endpointId, load, ageMs, ages } of loads) {
+      const dated = load === undefined ? undefined : { load: readLoad(load), sampledAt: millis(now - ageMs) }
+      this.#table.slot(endpointId)?.report(dated, ages ? 0 : this.#teller)
+    }
+    if (loadsHold) this.#table.loadsHold(this.#teller, now)
+  }
+
+  /** Chooses and charges; undefined when nobody is left to be asked. */
+  choose(request: Request, now: Millis): EndpointSlot | undefined {
+    const candidates = this.#table.candidatesFor(MODEL)
+    if (candidates === undefined) return undefined
+    if (this.#rivalPolicy !== undefined) candidates.policy = this.#rivalPolicy
+    const ask: RivalAsk = { now, draw: this.#draw, excluded: request.excluded, prompt: request.prompt }
+    this.#asking = ask
+    const slot = pick(candidates, ask)
+    if (slot === undefined) return undefined
+    checkChoice(slot, candidates, request.excluded)
+    this.ledger.charge(slot)
+    this.#open++
+    checkLedger(this.ledger, this.#open)
+    request.slot = slot
+    request.attemptAt = now
+    request.attempts++
+    this.#rival?.onSent?.(slot, ask)
+    return slot
+  }
+
+  onFirstToken({ slot, attemptAt }: Request, now: Millis): void {
+    if (slot === undefined) return
+    slot.firstByte.record(millis(now - attemptAt), now)
+    this.#rival?.onFirstToken?.(slot, now - attemptAt, { now })
+  }
+
+  /** `burning`: it was cancelled, and may go on for a while. */
+  settle(request: Request, outcome: Outcome, now: Millis, burning = false): void {
+    const { slot } = request
+    if (slot === undefined) return
+    request.slot = undefined
+    this.ledger.settle(slot, outcome, burning, now)
+    this.#open--
+    checkLedger(this.ledger, this.#open)
+    if (outcome === 'success') this.budget.earn()
+    this.#rival?.onEnd?.(slot, outcome === 'success', { now })
+  }
+
+  /** Whether it may be sent again, elsewhere. `free`: it never reached a server, or was lost with one. */
+  mayRetry({ attempts, excluded }: Request, free: boolean): boolean {
+    const candidates = this.#table.candidatesFor(MODEL)
+    if (attempts >= limits.attemptsMax || candidates === undefined || !hasUntried(candidates, excluded)) return false
+    if (!free && !this.budget.take()) return false
+    this.retries++
+    return true
+  }
+
+  /** This proxy's own connections failed, or one succeeded again. */
+  setEjected(slot: EndpointSlot, ejected: boolean): void {
+    slot.ejected = ejected
+    this.#table.resort(slot)
+    this.ledger.touch(slot)
+  }
+
+  /** What it tells the control plane once a second. */
+  takeOutcomes(): EndpointOutcomes[] {
+    return this.ledger.takeTouched(Number.POSITIVE_INFINITY).map((slot) => {
+      const told = this.#told.get(slot.id) ?? NOTHING_TOLD
+      const { successes, backpressures, failures } = slot
+      this.#told.set(slot.id, { successes, backpressures, failures })
+      return {
+        endpointId: slot.id,
+        inFlight: slot.inFlight,
+        successes: BigInt(successes - told.successes),
+        backpressures: BigInt(backpressures - told.backpressures),
+        failures: BigInt(failures - told.failures),
+        ejected: slot.ejected,
+      }
+    })
+  }
+
+  /** Every charge against every slot: costs the fleet. */
+  checkAll(): void {
+    checkCharges(this.ledger, this.#table.slots)
+  }
+}

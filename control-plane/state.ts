@@ -12,6 +12,7 @@ import { ProxyViews } from './fleet/proxy-views.ts'
 import type { Seen } from './fleet/seen.ts'
 import { SilenceWatch } from './fleet/silence-watch.ts'
 import { Cadence } from './snapshot/cadence.ts'
+import type { LoadBatch } from './snapshot/load-batch.ts'
 import { LoadLane } from './snapshot/load-lane.ts'
 import { LoadShares } from './snapshot/load-share.ts'
 import type { ProxySession } from './snapshot/proxy-session.ts'
@@ -57,6 +58,8 @@ export type ControlState = {
   readonly cadence: Cadence
   readonly loads: LoadLane
   readonly loadShares: LoadShares
+  /** What was told up to a round and behind an earlier one, laid out for those who lack it. */
+  readonly lackedLoads: { round: number; at: Millis; readonly since: Map<number, LoadBatch> }
   readonly proxies: Map<StreamId, ProxySession>
   readonly proxyViews: ProxyViews
   /** By endpoint; whoever is not in there has nothing to be remembered. */
@@ -96,6 +99,7 @@ export function initialState(now: Millis): ControlState {
     cadence: new Cadence(),
     loads: new LoadLane(),
     loadShares: new LoadShares(),
+    lackedLoads: { round: 0, at: now, since: new Map() },
     proxies: new Map(),
     proxyViews: new ProxyViews(),
     seen: new Map(),

@@ -307,7 +307,7 @@ export const limits = {
   settleAfter: seconds(12),
   nodeForgottenAfter: seconds(3_600),
   agentIntervalMax: seconds(60),
-  /** Reports of one node that wait to be folded; the oldest goes. */
+  /** Reports of one node that wait to be folded; the one goes that tells least. */
   waitingReportsMax: 4,
   /** Of one node: a late message of an agent that was replaced is known as such. */
   bootsRemembered: 4,
@@ -336,8 +336,10 @@ export const limits = {
   loadRefreshPeriod: seconds(1),
   /** How often a proxy is told that loads which it knows, and of which it heard nothing since, hold. */
   loadHoldPeriod: seconds(1),
-  /** Loads told in one tick to proxies that come or missed some, over all of them. */
-  loadRowsPerTick: 20_000,
+  /** Loads that are laid out in one tick. */
+  loadRowsPerRound: 4_000,
+  /** Loads told in one tick to proxies that come or missed some, over all of them: the same bytes for many. */
+  loadRowsPerTick: 100_000,
   /** Requests that one endpoint may claim to take at once. */
   capacityMax: 1_000_000,
   // Health

@@ -69,6 +69,13 @@ test('a load that becomes unknown is told as such, once; one that always was too
   expect(lane.newest('a')).toBeUndefined()
 })
 
+test('a large fleet is told in turns, and nothing is left out', () => {
+  const lane = new LoadLane()
+  const told = tellingOf(lane)
+  for (let at = 0; at <= limits.loadRowsPerRound; at++) lane.note(`n${at}`, { queueDepth: 1 }, millis(0))
+  expect([told(0).length, told(20).length, told(40).length]).toEqual([limits.loadRowsPerRound, 1, 0])
+})
+
 test('a load waits for its endpoint to be told, and holds up no other', () => {
   const lane = new LoadLane()
   lane.note('new', { queueDepth: 5 }, millis(0))

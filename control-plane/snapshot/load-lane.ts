@@ -21,6 +21,8 @@ type Line = {
   sampledAt: Millis
   ages: boolean
   told: LoadRow | undefined
+  /** What `told` was made of: one that repeats it keeps its bytes. */
+  toldOf: EndpointLoad | undefined
   toldAt: Millis
   toldIn: number
 }
@@ -81,7 +83,7 @@ export class LoadLane {
     const line = this.#lines.get(id)
     const ages = keeping === 'ages'
     if (line === undefined) {
-      this.#lines.set(id, { load, sampledAt: now, ages, told: undefined, toldAt: now, toldIn: 0 })
+      this.#lines.set(id, { load, sampledAt: now, ages, told: undefined, toldOf: undefined, toldAt: now, toldIn: 0 })
       this.#due.add(id)
       return
     }
@@ -104,24 +106,30 @@ export class LoadLane {
     return this.#lines.get(id)?.load
   }
 
-  /** A round: what to tell everybody now; nothing until the period has passed. Whoever `waits` is not known to proxies yet, and is told with a later one. */
+  /**
+   * A round: what to tell everybody now; nothing until the period has passed, and at most so much as keeps a tick short: the rest comes in the next.
+   * Whoever `waits` is not known to proxies yet, and is told with a later one.
+   */
   takeDue(now: Millis, waits: (id: string) => boolean): readonly LoadRow[] {
     if (this.#due.size === 0) return []
     if (this.#flushedAt !== undefined && now - this.#flushedAt < limits.loadPushPeriod) return []
     const rows: LoadRow[] = []
     const round = this.#round + 1
     for (const id of this.#due) {
+      if (rows.length === limits.loadRowsPerRound) break
       if (waits(id)) continue
       this.#due.delete(id)
       const line = this.#lines.get(id)
       if (line === undefined) continue
-      line.told = loadRow(id, line.load === undefined ? undefined : quantise(line.load), 0, line.ages)
+      if (line.told === undefined || line.toldOf !== line.load || line.told.ages !== line.ages)
+        line.told = loadRow(id, line.load === undefined ? undefined : quantise(line.load), 0, line.ages)
+      line.toldOf = line.load
       line.toldAt = now
       line.toldIn = round
       rows.push(aged(line.told, line, now))
     }
     if (rows.length === 0) return rows
-    this.#flushedAt = now
+    if (rows.length < limits.loadRowsPerRound) this.#flushedAt = now
     this.#round = round
     return rows
   }

@@ -62,23 +62,22 @@ export class LoadTelling {
     })
   }
 
-  /** What they lack, as much as fits into a tick; one can always be told. */
+  /** What they lack, told to so many in a tick; one can always be told. */
   rest(hearers: readonly Hearer[]): readonly Push[] {
     const { round } = this.#state.loads
     const behind = hearers.filter((hearer) => this.#knows(hearer) !== round)
-    const batches = new Map<number, LoadBatch>()
     let room: number = limits.loadRowsPerTick
     const turns: Hearer[] = []
     for (const hearer of behind) {
       if (room <= 0) break
-      const batch = this.#lacks(batches, this.#knows(hearer))
+      const batch = this.#lacks(this.#knows(hearer))
       room -= (batch.size * this.#each) / BUCKETS
       turns.push(hearer)
     }
     const pushes: Push[] = []
     for (const [knows, alike] of Map.groupBy(turns, (hearer) => this.#knows(hearer)))
       for (const [group, some] of Map.groupBy(alike, ([stream]) => this.#groupOf(stream))) {
-        pushes.push(...this.messages([[this.#piecesOf(this.#lacks(batches, knows), group), some]], knows === NEVER))
+        pushes.push(...this.messages([[this.#piecesOf(this.#lacks(knows), group), some]], knows === NEVER))
         for (const [, session] of some) session.heardLoads(round, group)
       }
     return pushes
@@ -100,11 +99,18 @@ export class LoadTelling {
     return session.loads.group === this.#groupOf(stream) ? session.loads.round : NEVER
   }
 
-  #lacks(batches: Map<number, LoadBatch>, round: number): LoadBatch {
-    const known = batches.get(round)
+  /** Kept for a moment: newcomers that take turns are told the same bytes, of which the ages are as old as that. */
+  #lacks(since: number): LoadBatch {
+    const { loads, lackedLoads } = this.#state
+    if (lackedLoads.round !== loads.round || this.#now - lackedLoads.at >= limits.loadPushPeriod) {
+      lackedLoads.round = loads.round
+      lackedLoads.at = this.#now
+      lackedLoads.since.clear()
+    }
+    const known = lackedLoads.since.get(since)
     if (known !== undefined) return known
-    const batch = new LoadBatch(this.#state.loads.since(round, this.#now))
-    batches.set(round, batch)
+    const batch = new LoadBatch(loads.since(since, this.#now))
+    lackedLoads.since.set(since, batch)
     return batch
   }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { telemetrySubject } from '../../core/subjects.ts'
 import { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { report } from '../testing/reports.ts'
+import { endpoint, heartbeat, report } from '../testing/reports.ts'
 import { TelemetryIntake } from './telemetry-intake.ts'
 
 const bytes = (node: string, sequence: number): Uint8Array => NodeReport.encode(report(node, sequence)).finish()
@@ -23,6 +23,30 @@ test('a node that floods loses its own oldest reports, counted, and nobody else 
     expect(intake.drops['waited-too-long']).toBe(3)
   })
   expect(seen).toEqual([...[4, 5, 6, 7].map((sequence) => `loud${sequence}`), 'quiet1'])
+})
+
+test('of a node whose reports wait too long a heartbeat goes before what changed, and that before what tells all', async () => {
+  const said = {
+    full: (sequence: number) => report('a', sequence),
+    news: (sequence: number) => report('a', sequence, { full: false, endpoints: [endpoint('a')] }),
+    beat: (sequence: number) => heartbeat('a', sequence),
+  }
+  const left = async (...kinds: (keyof typeof said)[]): Promise<string> => {
+    const seen: string[] = []
+    await new Promise<void>((resolve) => {
+      const intake = new TelemetryIntake({
+        onReport: ({ sequence }) => {
+          if (seen.push(`${kinds[Number(sequence)]} ${sequence}`) === limits.waitingReportsMax) resolve()
+        },
+        onMalformed: () => {},
+      })
+      for (const [at, kind] of kinds.entries()) intake.take(NodeReport.encode(said[kind](at)).finish(), telemetrySubject('m', 'a'))
+    })
+    return seen.join(', ')
+  }
+  expect(await left('full', 'beat', 'news', 'beat', 'beat', 'beat')).toBe('full 0, news 2, beat 4, beat 5')
+  expect(await left('full', 'news', 'news', 'news', 'news')).toBe('full 0, news 2, news 3, news 4')
+  expect(await left('full', 'full', 'full', 'full', 'full')).toBe('full 1, full 2, full 3, full 4')
 })
 
 test('bytes that are no report are counted by reason and named', async () => {

@@ -1,10 +1,11 @@
 /**
- * Takes telemetry off the bus. Reports wait per node, newest wins, so that a control plane that falls behind folds what is new instead of growing;
- * a turn of the event loop folds for a few milliseconds only.
+ * Takes telemetry off the bus. Few reports of a node wait, so that a control plane that falls behind does not grow: heartbeats go first, then what changed,
+ * a full report last; of the same kind the oldest. A turn of the event loop folds for a few milliseconds only.
  */
 import { limits } from '../../core/limits.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { isMalformed, MALFORMED, type Malformed, parseReport } from '../fleet/parse-report.ts'
+import { leastWorth } from './report-worth.ts'
 
 export type IntakeDrop = Malformed['malformed'] | 'waited-too-long' | 'too-many-nodes'
 
@@ -42,7 +43,7 @@ export class TelemetryIntake {
     } else {
       queue.push(message)
       if (queue.length > limits.waitingReportsMax) {
-        queue.shift()
+        queue.splice(leastWorth(queue), 1)
         this.drops['waited-too-long']++
       }
     }

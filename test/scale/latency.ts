@@ -82,8 +82,15 @@ async function fail(stage: Stage, node: number): Promise<readonly number[]> {
   return times
 }
 
-function describe(name: string, load: Load, listeners: string, times: number[]): LatencyRow {
-  times.sort((a, b) => a - b)
-  const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
-  return { name, load, listeners, samples: times.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
+const describe = (name: string, load: Load, listeners: string, times: readonly number[]): LatencyRow => ({
+  name,
+  load,
+  listeners,
+  ...spread(times),
+})
+
+export function spread(times: readonly number[]): Pick<LatencyRow, 'samples' | 'p50Ms' | 'p99Ms' | 'maxMs'> {
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+  return { samples: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) }
 }

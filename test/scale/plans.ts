@@ -22,7 +22,9 @@ export const PLANS: readonly Plan[] = [
   ...SIZES.map((nodes) => plan('fleet', `${thousands(nodes)} nodes`, { nodes, ...SAME_CHANGES })),
   ...[0, 0.1, 1].map((share) => plan('change', `${share * 100} % of 3,000 nodes`, { nodes: 3_000, moving: 3_000 * share, clients: 100 })),
   ...[100, 300, 1_000].map((clients) => plan('proxies', `${thousands(clients)} proxies`, { ...SAME_CHANGES, flapsPerSecond: 1, clients })),
-  plan('whole', '10,000 nodes, 300 proxies', { nodes: 10_000, moving: 1_000, flapsPerSecond: 1, clients: 300 }),
+  ...[100, 300, 1_000].map((clients) =>
+    plan('whole', `10,000 nodes, ${thousands(clients)} proxies`, { nodes: 10_000, moving: 1_000, flapsPerSecond: 1, clients }),
+  ),
 ]
 
 export const ABOUT: Readonly<Record<TableName, string>> = {
@@ -31,7 +33,7 @@ export const ABOUT: Readonly<Record<TableName, string>> = {
   change: 'The same fleet, with a growing share of nodes whose load and GPUs change in every report; 100 proxies listen',
   proxies:
     '1,000 nodes, 200 loads that move and one failure in a second, and more proxies that listen, answer and report outcomes of 50 endpoints once a second',
-  whole: 'All of it at once: a tenth of 10,000 nodes with a moving load, a failure each second, hundreds of proxies',
+  whole: 'All of it at once: a tenth of 10,000 nodes with a moving load, a failure each second, and more and more proxies',
 }
 
 /** What a quick look measures. */

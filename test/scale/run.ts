@@ -110,7 +110,7 @@ async function main(): Promise<void> {
   say(writePage())
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => {
     say('scale: interrupted; nothing is written')
     // Whoever was started ends with this process.

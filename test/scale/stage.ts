@@ -97,6 +97,12 @@ export class Stage {
       setTimeout(() => reject(new Error(`not every mesh client holds the fleet after ${PATIENCE_MS} ms`)), PATIENCE_MS).unref(),
     )
     await Promise.race([Promise.all(this.clients.map((one) => one.next('whole'))), timeout])
+    // Before that a control plane takes itself for possibly deaf, and repeats what it told.
+    await until(
+      'every client is told that loads hold',
+      async () => clients === 0 || ((await this.page()).get('millrace_control_load_holds_total') ?? 0) >= clients,
+      PATIENCE_MS,
+    )
   }
 
   /** Resolves when every client watches; what it resolves with tells, once they all have, when each heard that all these endpoints are FAILED. */

@@ -115,7 +115,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       gpus: faults.gpus,
       xids: faults.notes,
       endpoints: servers.reports,
-      host: hostReader(),
+      host: hostReader(systemClock),
       publish: reportPublisher(link, telemetrySubject(config.mesh, config.node), log, {
         published: (kind) => published.inc({ kind }),
         dropped: (reason) => dropped.inc({ reason }),

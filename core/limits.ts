@@ -236,6 +236,12 @@ export const limits = {
   /** Processes on GPUs, with all that they descend from, and files of each that are looked at. */
   processesReadMax: 1_000,
   filesReadPerProcessMax: 65_536,
+  hostPeriod: seconds(1),
+  /** A server that is well is asked for its health this often, over a connection that stands; whose loss, or a bad answer, has it asked so soon after. */
+  healthPeriod: millis(500),
+  healthAgain: millis(100),
+  /** Then the connection is a fresh one, which also asks whether the port still accepts. */
+  healthConnectionAge: seconds(2),
   /** A load older than this is unknown. */
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,
@@ -409,7 +415,8 @@ assert(limits.frameSizeMax === 16_384, 'a frame that we may receive is one that 
 assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a request can also be sent twice')
 assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
 assert(limits.kernelLogPoll < limits.samplePeriod, 'a fault in the log of the kernel is known before the next sample')
-assert(limits.loadAgeMax > limits.probeTimeout + limits.samplePeriod, 'one slow page does not make a load unknown')
+assert(limits.healthAgain < limits.samplePeriod, 'what is in doubt is asked sooner than what has failed')
+assert(limits.loadAgeMax > limits.probeTimeout + limits.reportPeriod, 'one slow page does not make a load unknown')
 assert(limits.loadAgeMax > limits.probeTimeout + limits.largePagePeriod, 'nor does a large one')
 assert(limits.smiFreshMax < limits.smiSilenceMax, 'what seems to hang is asked nothing before it is called hanging')
 assert(limits.smiFreshMax > limits.smiRestartFirst, 'a run that ends after each block does not count as one that hangs')

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Evidence, FRESH_HEALTH, stepHealth } from './endpoint-health.ts'
+import { limits } from '../../core/limits.ts'
+import { askedAgainIn, type Evidence, FRESH_HEALTH, stepHealth } from './endpoint-health.ts'
 
 const ready: Evidence = { kind: 'ready' }
 const refused: Evidence = { kind: 'refused' }
@@ -38,4 +39,16 @@ test.each<[string, Evidence[], string[]]>([
 
 test('a server that never answered says why it is still starting', () => {
   expect(stepHealth(FRESH_HEALTH, refused)).toEqual({ state: 'starting', reason: 'refused' })
+})
+
+test.each<[string, Evidence[], boolean, number]>([
+  ['a well one over a connection that stands: less often', [ready], true, limits.healthPeriod],
+  ['a well one that closes each connection: at every sample', [ready], false, limits.samplePeriod],
+  ['one in doubt: soon', [ready, slow], true, limits.healthAgain],
+  ['a busy one in doubt: soon', [full, loading], false, limits.healthAgain],
+  ['a busy one: at every sample', [full], true, limits.samplePeriod],
+  ['one that starts: at every sample', [loading], true, limits.samplePeriod],
+  ['one that failed: at every sample', [ready, refused], false, limits.samplePeriod],
+])('how soon it is asked again, %s', (_name, evidence, watched, pause) => {
+  expect(askedAgainIn(evidence.reduce(stepHealth, FRESH_HEALTH), watched)).toBe(pause)
 })

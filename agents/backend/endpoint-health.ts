@@ -3,6 +3,8 @@
  * only, so one that never served is never called failed; a refused connection fails a serving one at once, anything softer must be seen twice in a row;
  * a server that turns work away because it has too much lives, and is busy.
  */
+import { limits } from '../../core/limits.ts'
+import type { Millis } from '../../core/units.ts'
 import { EndpointHealth, type EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 
 export type Health =
@@ -37,6 +39,15 @@ export function stepHealth(health: Health, evidence: Evidence): Health {
     default:
       return health satisfies never
   }
+}
+
+/**
+ * How long after an answer it is asked again: soon when in doubt, and less often while all is well and `watched`, that is, while the loss of a standing
+ * connection would tell.
+ */
+export function askedAgainIn(health: Health, watched: boolean): Millis {
+  if ((health.state === 'ready' || health.state === 'busy') && health.doubt) return limits.healthAgain
+  return health.state === 'ready' && watched ? limits.healthPeriod : limits.samplePeriod
 }
 
 export function healthOf(health: Health): Pick<EndpointReport, 'health' | 'healthReason'> {

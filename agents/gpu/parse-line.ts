@@ -19,7 +19,7 @@ import {
   uuidCell,
   yesNoCell,
 } from './parse-cells.ts'
-import type { Column, Query } from './query.ts'
+import { type Column, placesOf, type Query } from './query.ts'
 
 /** Words with the cure in them, for a person. */
 export type RunFailure = { readonly cause: 'no-devices' | 'driver' | 'rights' | 'unknown'; readonly reason: string }
@@ -71,9 +71,10 @@ function parseRow(text: string, query: Query): GpuReport | undefined {
   const cells = text.split(',').map((cell) => cell.trim())
   if (cells.length < query.length) return undefined
   if (cells.length > query.length && query.at(-1)?.column !== 'name') return undefined
+  const places = placesOf(query)
   const cell = (column: Column): string => {
-    const at = query.findIndex((one) => one.column === column)
-    if (at < 0) return ''
+    const at = places.get(column)
+    if (at === undefined) return ''
     return column === 'name' ? cells.slice(at).join(', ') : (cells[at] ?? '')
   }
   const index = countCell(cell('index'))

@@ -100,6 +100,8 @@ function isMove(before: number | undefined, now: number | undefined): boolean {
 function same(one: unknown, other: unknown): boolean {
   if (one === other) return true
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
-  const names = new Set([...Object.keys(one), ...Object.keys(other)])
-  return [...names].every((name) => same((one as Record<string, unknown>)[name], (other as Record<string, unknown>)[name]))
+  const [a, b] = [one as Record<string, unknown>, other as Record<string, unknown>]
+  for (const name in a) if (!same(a[name], b[name])) return false
+  for (const name in b) if (!(name in a) && b[name] !== undefined) return false
+  return true
 }

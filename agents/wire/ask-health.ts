@@ -1,26 +1,26 @@
 /** Asks a server's health page, once, or once for each model where the kind has no page for all of them: then one that is ready is enough. */
 import { limits } from '../../core/limits.ts'
-import { kib, type Millis } from '../../core/units.ts'
+import type { Millis } from '../../core/units.ts'
 import type { Evidence } from '../backend/endpoint-health.ts'
 import { KINDS } from '../backend/kinds.ts'
 import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
-import { type HttpAnswer, httpAsk } from './http-ask.ts'
+import type { HealthLine } from './health-line.ts'
+import type { HttpAnswer } from './http-ask.ts'
 
 export type HealthAnswer = { readonly evidence: Evidence; readonly took: Millis | undefined }
 
-const HEALTH_ANSWER_MAX = kib(64)
 const NO_MODELS: HealthAnswer = {
   evidence: { kind: 'bad', reason: 'its health is asked model by model: name its models' },
   took: undefined,
 }
 
-export async function askHealth(spec: ServerSpec, models: readonly string[]): Promise<HealthAnswer> {
+export async function askHealth(spec: ServerSpec, models: readonly string[], line: HealthLine): Promise<HealthAnswer> {
   const { health } = KINDS[spec.kind]
   let last = NO_MODELS
   for (const model of health.path.includes('{model}') ? models : ['']) {
     const url = urlOf(spec, health, model)
     if (url === undefined) continue
-    const answer = await httpAsk(url, limits.probeTimeout, HEALTH_ANSWER_MAX)
+    const answer = await line.ask(url)
     last = { evidence: weigh(answer, health.ready), took: answer.kind === 'answer' ? answer.took : undefined }
     if (last.evidence.kind === 'ready' || last.evidence.kind === 'refused') return last
   }

@@ -84,6 +84,7 @@ export function deepProbe(options: DeepProbeOptions): DeepProbe {
     judge: (health, since) => judge(health, state, signsOf(state, since, clock.now())),
     served: () => servedModels(state),
     async turn(patience) {
+      if (under === undefined && nextProbe(state, clock.now()) === undefined) return
       const answer = oneAtATime(async () => {
         const model = nextProbe(state, clock.now())
         if (model !== undefined) await ask(model)

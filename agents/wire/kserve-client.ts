@@ -44,9 +44,20 @@ const DETAIL_MAX = limits.reportTextMax / 2
 const NO_METADATA = new Metadata()
 const within = (timeout: Millis) => ({ deadline: Date.now() + timeout })
 
-export function kserveClient(address: string): KserveClient {
+/** `onLoss`: the connection over which it answered broke. */
+export function kserveClient(address: string, onLoss: () => void): KserveClient {
   const client = new GRPCInferenceServiceClient(address, credentials.createInsecure(), OPTIONS)
   const open = new Set<{ cancel(): void }>()
+  let [heeded, closed] = [false, false]
+  /** It has just answered: from here on a broken connection is news. */
+  const heed = (): void => {
+    if (heeded || closed) return
+    heeded = true
+    client.getChannel().watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, () => {
+      heeded = false
+      if (!closed) onLoss()
+    })
+  }
   const outcomeOf = (error: ServiceError, timeout: Millis): Outcome => {
     if (error.code === status.DEADLINE_EXCEEDED) return { kind: 'timeout', after: timeout }
     // A status by the server came over a connection that stands; one that grpc-js made up has none.
@@ -70,6 +81,7 @@ export function kserveClient(address: string): KserveClient {
         client.repositoryIndex(request, NO_METADATA, within(limits.localCallTimeout), done),
       )
       if (index instanceof Error) return outcomeOf(index, limits.localCallTimeout).kind === 'refused' ? 'refused' : undefined
+      heed()
       // A server that ignores the filter still says which are ready; one without states lists what it serves.
       const ready = index.models.filter(({ state }) => state === 'READY' || state === '').map(({ name }) => name)
       return [...new Set(ready)].sort().slice(0, limits.modelsPerEndpointMax)
@@ -96,6 +108,7 @@ export function kserveClient(address: string): KserveClient {
       return answer instanceof Error ? outcomeOf(answer, timeout) : { kind: 'answered' }
     },
     close() {
+      closed = true
       for (const call of open) call.cancel()
       client.close()
     },

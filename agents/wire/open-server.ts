@@ -26,10 +26,10 @@ export type OpenServerOptions = {
 export function openServer(spec: ServerSpec, options: OpenServerOptions): ServerWatch {
   const { id, clock, log } = options
   const speaksKserve = protocolOf(spec.kind, spec.grpc !== undefined) === Protocol.PROTOCOL_KSERVE_GRPC
-  const kserve = speaksKserve && spec.grpc !== undefined ? lazyClient(spec.grpc) : undefined
+  const kserve = speaksKserve && spec.grpc !== undefined ? lazyClient(spec.grpc, () => watch.connectionLost()) : undefined
   const questions = prober(spec, kserve, () => randomBytes(8).readBigUInt64LE() >> 1n)
   const { period } = spec.probe
-  const watch = watchServer({
+  const watch: ReturnType<typeof watchServer> = watchServer({
     spec,
     lister: modelLister(spec, kserve),
     deep: spec.probe.deep
@@ -47,12 +47,12 @@ export function openServer(spec: ServerSpec, options: OpenServerOptions): Server
   }
 }
 
-function lazyClient(address: string): KserveClient {
+function lazyClient(address: string, onLoss: () => void): KserveClient {
   let closed = false
   let opened: KserveClient | undefined
   const open = async (): Promise<KserveClient> => {
     const { kserveClient } = await import('./kserve-client.ts')
-    opened ??= kserveClient(address)
+    opened ??= kserveClient(address, onLoss)
     if (closed) opened.close()
     return opened
   }

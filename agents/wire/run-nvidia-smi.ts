@@ -41,6 +41,7 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   let child: ChildProcess | undefined
   let killed = false
   let closing = false
+  let gpus = gpusOf(watch)
   let states = ''
   let schedule = NEVER_ASKED
   let asking = false
@@ -49,22 +50,30 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   const mayAsk = (): boolean => rowsCome(watch, clock.now())
   const asker = smiAsker({ program, mayAsk })
 
-  const step = (event: SmiEvent): void => {
+  const take = (event: SmiEvent): void => {
     const before = watch.telemetry
     watch = stepWatch(watch, event, clock.now())
     if (watch.telemetry.state !== before.state)
       log.info({ state: watch.telemetry.state, reason: telemetryOf(watch).gpuTelemetryReason }, 'gpu-telemetry.state')
-    const next = `${watch.telemetry.state} ${gpusOf(watch).map((gpu) => `${gpu.uuid}=${gpu.state}`)}`
+  }
+  const conclude = (): void => {
+    gpus = gpusOf(watch)
+    const next = `${watch.telemetry.state} ${gpus.map((gpu) => `${gpu.uuid}=${gpu.state}`)}`
     if (next === states) return
     states = next
     if (!closing) options.onChange()
+  }
+  const step = (event: SmiEvent): void => {
+    const before = watch
+    take(event)
+    if (watch !== before) conclude()
   }
 
   const start = (): void => {
     let lastWords = ''
     const onLine = (text: string): void => {
       lastWords = text.trim().slice(0, 200)
-      step({ kind: 'line', text })
+      take({ kind: 'line', text })
     }
     killed = false
     const started = spawn(program, queryArguments(watch.query, limits.samplePeriod), {
@@ -74,8 +83,9 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
     child = started
     step({ kind: 'started' })
     options.onStart()
-    splitLines(started.stdout, onLine)
-    splitLines(started.stderr, onLine)
+    // The rows of all GPUs come at once: what they amount to is looked at once.
+    splitLines(started.stdout, onLine, conclude)
+    splitLines(started.stderr, onLine, conclude)
     started.once('error', (error: NodeJS.ErrnoException) => {
       if (started.pid !== undefined) return
       child = undefined
@@ -117,7 +127,7 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
   turn()
   const timer = setInterval(turn, limits.samplePeriod)
   return {
-    gpus: () => ({ gpus: gpusOf(watch), ...telemetryOf(watch) }),
+    gpus: () => ({ gpus, ...telemetryOf(watch) }),
     async computeApps() {
       const answer = await askComputeApps(asker)
       options.onAnswer('compute-apps', answer.kind === 'apps')

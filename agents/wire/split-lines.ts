@@ -28,9 +28,16 @@ export function cutLines(onLine: (line: string) => void): LineCutter {
   }
 }
 
-export function splitLines(output: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+/** `onPause`: all is told that came together. */
+export function splitLines(output: NodeJS.ReadableStream, onLine: (line: string) => void, onPause?: () => void): void {
   const lines = cutLines(onLine)
   output.setEncoding('utf8')
-  output.on('data', (text: string) => lines.add(text))
-  output.on('end', () => lines.end())
+  output.on('data', (text: string) => {
+    lines.add(text)
+    onPause?.()
+  })
+  output.on('end', () => {
+    lines.end()
+    onPause?.()
+  })
 }

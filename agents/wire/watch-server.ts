@@ -2,16 +2,18 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
-import type { Millis } from '../../core/units.ts'
+import { type Millis, millis } from '../../core/units.ts'
 import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { type Evidence, FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
+import { askedAgainIn, type Evidence, FRESH_HEALTH, type Health, healthOf, stepHealth } from '../backend/endpoint-health.ts'
 import { protocolOf } from '../backend/kinds.ts'
 import { loadReport } from '../backend/load-of.ts'
 import type { BoundGpus } from '../discovery/gpu-wish.ts'
 import type { ServerSpec } from '../discovery/server-spec.ts'
 import { sightOf } from '../probe/sight.ts'
+import { askAgain } from './again.ts'
 import { askHealth } from './ask-health.ts'
 import type { DeepProbe } from './deep-probe.ts'
+import { healthLine } from './health-line.ts'
 import type { ModelLister } from './list-models.ts'
 import { loadScraper, type Scrape } from './scrape-load.ts'
 
@@ -40,7 +42,8 @@ export type ServerWatchOptions = {
 
 const ANY_MODEL = '*'
 
-export function watchServer(options: ServerWatchOptions): ServerWatch {
+/** `connectionLost`: a connection to its port for requests broke. */
+export function watchServer(options: ServerWatchOptions): ServerWatch & { connectionLost(): void } {
   const { id, spec, lister, deep, clock, log } = options
   let health: Health = FRESH_HEALTH
   let looked = false
@@ -49,13 +52,16 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
   /** What the server says that it has ready. */
   let listed: readonly string[] | undefined
   let modelsAskedAt: Millis | undefined
+  let modelsDueAt = clock.now()
   /** Its health page answers, and the port for requests does not. */
   let closed = false
 
   const askModels = async (): Promise<void> => {
     modelsAskedAt = clock.now()
+    modelsDueAt = millis(modelsAskedAt + limits.modelListPeriod)
     const answer = await lister?.list()
     if (answer === undefined) log.debug({ endpoint: id }, 'models.unknown')
+    if (closed !== (answer === 'refused')) asking.soon()
     closed = answer === 'refused'
     if (answer !== 'refused') listed = answer ?? listed
     deep?.models(probedModels(spec.models, listed))
@@ -63,7 +69,7 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
 
   const probe = async (): Promise<void> => {
     const began = clock.now()
-    const { evidence: page, took } = await askHealth(spec, spec.models ?? listed ?? [])
+    const { evidence: page, took } = await askHealth(spec, spec.models ?? listed ?? [], line)
     probeLatencyMs = took
     if (page.kind === 'refused') deep?.reset()
     // A server is not offered before it is known for which models, or until it has declined to say; nor before the first of them was probed.
@@ -83,16 +89,29 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
 
   const scrape = (): Promise<void> => scraper.scrape(spec.models ?? listed ?? [])
 
+  const serving = (): boolean => health.state === 'ready' || health.state === 'busy'
+
   const refreshModels = async (): Promise<void> => {
-    if (modelsAskedAt === undefined || health.state === 'starting' || health.state === 'failed') return
-    if (clock.now() - modelsAskedAt >= limits.modelListPeriod) await askModels()
+    if (serving() && clock.now() >= modelsDueAt) await askModels()
   }
 
   const probeModels = async (): Promise<void> => {
-    if (health.state === 'ready' || health.state === 'busy') await deep?.turn(limits.samplePeriod)
+    if (serving()) await deep?.turn(limits.samplePeriod)
   }
 
-  const rounds = [probe, scrape, refreshModels, probeModels].map((ask) => everyPeriod(ask))
+  const line = healthLine(clock, () => {
+    log.debug({ endpoint: id }, 'health-connection.lost')
+    asking.soon()
+  })
+  const asking = askAgain(clock, limits.healthAgain, async () => {
+    await probe()
+    return askedAgainIn(health, line.stands())
+  })
+  const rounds = [
+    everyPeriod(limits.reportPeriod, scrape),
+    everyPeriod(limits.samplePeriod, refreshModels),
+    everyPeriod(limits.samplePeriod, probeModels),
+  ]
   return {
     report() {
       return {
@@ -113,8 +132,13 @@ export function watchServer(options: ServerWatchOptions): ServerWatch {
       await deep?.askAll()
       await probe()
     },
+    connectionLost() {
+      modelsDueAt = millis(Math.min(modelsDueAt, (modelsAskedAt ?? 0) + limits.samplePeriod))
+      void refreshModels()
+    },
     async close() {
-      await Promise.all(rounds.map((stop) => stop()))
+      await Promise.all([asking.stop(), ...rounds.map((stop) => stop())])
+      line.close()
       scraper.close()
     },
   }
@@ -147,7 +171,7 @@ function servedOf(told: readonly string[] | undefined, offered: readonly string[
 }
 
 /** Returns its stop, which waits for the question under way. */
-function everyPeriod(ask: () => Promise<void>): () => Promise<void> {
+function everyPeriod(period: Millis, ask: () => Promise<void>): () => Promise<void> {
   let under: Promise<void> | undefined
   const turn = (): void => {
     under ??= ask().finally(() => {
@@ -155,7 +179,7 @@ function everyPeriod(ask: () => Promise<void>): () => Promise<void> {
     })
   }
   turn()
-  const timer = setInterval(turn, limits.samplePeriod)
+  const timer = setInterval(turn, period)
   return async () => {
     clearInterval(timer)
     await under

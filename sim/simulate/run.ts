@@ -185,6 +185,7 @@ export class Run {
         this.#controlPlane.tick(now)
         return this.#timeline.plan(now + limits.membershipCoalesce, TICK, 0)
       case OUTCOMES:
+        for (const proxy of this.#proxies) proxy.lookBack(now)
         this.#controlPlane.hearProxies(now)
         return this.#timeline.plan(now + OUTCOMES_PERIOD_MS, OUTCOMES, 0)
       case EMBERS:

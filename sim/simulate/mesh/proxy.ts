@@ -7,6 +7,7 @@ import { limits } from '../../../core/limits.ts'
 import type { PolicyName } from '../../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../../core/units.ts'
 import { RetryBudget } from '../../../data-plane/admission/retry-budget.ts'
+import { OutlierWatch } from '../../../data-plane/outliers/outlier-watch.ts'
 import type { EndpointSlot } from '../../../data-plane/routing/endpoint-slot.ts'
 import { Ledger, type Outcome } from '../../../data-plane/routing/ledger.ts'
 import { hasUntried, pick } from '../../../data-plane/routing/pick.ts'
@@ -15,6 +16,7 @@ import { RoutingTable } from '../../../data-plane/routing/routing-table.ts'
 import { readEndpoint, readLoad } from '../../../data-plane/wire/read-endpoint.ts'
 import type { EndpointOutcomes, EndpointsDelta } from '../../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Rival, RivalAsk } from '../rivals/rival.ts'
+import type { Prompt } from '../workload/arrival.ts'
 import { checkCharges, checkChoice, checkLedger, type WeightWatch } from './checks.ts'
 import type { Request } from './request.ts'
 
@@ -36,6 +38,7 @@ export class SimProxy {
   readonly #draw: () => number
   readonly #weights: WeightWatch
   readonly #told = new Map<string, Told>()
+  readonly #outliers = new OutlierWatch({ resort: (slot) => this.#resort(slot), tell: () => {} })
   #asking: RivalAsk | undefined
   #open = 0
   /** Whose word it is that loads hold: one control plane's, until it begins anew. */
@@ -75,11 +78,12 @@ export class SimProxy {
     const candidates = this.#table.candidatesFor(MODEL)
     if (candidates === undefined) return undefined
     if (this.#rivalPolicy !== undefined) candidates.policy = this.#rivalPolicy
-    const ask: RivalAsk = { now, draw: this.#draw, excluded: request.excluded, prompt: request.prompt }
+    const { prompt, excluded } = request
+    const ask: RivalAsk = { now, draw: this.#draw, excluded, key: keyOf(prompt), asked: prompt }
     this.#asking = ask
     const slot = pick(candidates, ask)
     if (slot === undefined) return undefined
-    checkChoice(slot, candidates, request.excluded)
+    checkChoice(slot, candidates, excluded)
     this.ledger.charge(slot)
     this.#open++
     checkLedger(this.ledger, this.#open)
@@ -92,8 +96,11 @@ export class SimProxy {
 
   onFirstToken({ slot, attemptAt }: Request, now: Millis): void {
     if (slot === undefined) return
-    slot.firstByte.record(millis(now - attemptAt), now)
-    this.#rival?.onFirstToken?.(slot, now - attemptAt, { now })
+    const took = millis(now - attemptAt)
+    slot.firstByte.record(took, now)
+    const group = this.#table.candidatesFor(MODEL)
+    if (group !== undefined) this.#outliers.beganAfter(slot, group, took)
+    this.#rival?.onFirstToken?.(slot, took, { now })
   }
 
   /** `burning`: it was cancelled, and may go on for a while. */
@@ -104,8 +111,21 @@ export class SimProxy {
     this.ledger.settle(slot, outcome, burning, now)
     this.#open--
     checkLedger(this.ledger, this.#open)
+    this.#score(request, slot, outcome, burning, now)
     if (outcome === 'success') this.budget.earn()
     this.#rival?.onEnd?.(slot, outcome === 'success', { now })
+  }
+
+  #score({ attemptAt, firstTokenAt }: Request, slot: EndpointSlot, outcome: Outcome, burning: boolean, now: Millis): void {
+    const group = this.#table.candidatesFor(MODEL)
+    if (group === undefined) return
+    if (burning && firstTokenAt === undefined) this.#outliers.silentFor(slot, group, millis(now - attemptAt))
+    this.#outliers.score(slot, group, outcome, now)
+  }
+
+  /** Every second. */
+  lookBack(now: Millis): void {
+    this.#outliers.tick(now)
   }
 
   /** Whether it may be sent again, elsewhere. `free`: it never reached a server, or was lost with one. */
@@ -120,6 +140,10 @@ export class SimProxy {
   /** This proxy's own connections failed, or one succeeded again. */
   setEjected(slot: EndpointSlot, ejected: boolean): void {
     slot.ejected = ejected
+    this.#resort(slot)
+  }
+
+  #resort(slot: EndpointSlot): void {
     this.#table.resort(slot)
     this.ledger.touch(slot)
   }
@@ -146,3 +170,6 @@ export class SimProxy {
     checkCharges(this.ledger, this.#table.slots)
   }
 }
+
+/** Sessions hash by their number; two of them fall together no more often than chance has it. */
+const keyOf = ({ session }: Prompt): number => Math.imul(session + 1, 0x9e3779b1) >>> 0

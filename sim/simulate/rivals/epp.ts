@@ -21,9 +21,9 @@ export type Scored = { readonly queue: number; readonly kvCacheUse: number; read
 export function epp(): Rival {
   const index = new PrefixIndex(BLOCKS_REMEMBERED)
   return {
-    choose(pool, { prompt, draw }) {
+    choose(pool, { asked, draw }) {
       const slots = withinLimits(pool)
-      const blocks = blockHashes(prompt, BLOCKS_MAX)
+      const blocks = blockHashes(asked, BLOCKS_MAX)
       const total = Math.max(1, blocks.length)
       const scores = scoresOf(
         slots.map((slot) => ({ queue: queueOf(slot), kvCacheUse: kvOf(slot), prefix: index.matched(slot, blocks) / total })),

@@ -10,7 +10,7 @@ export class PrefixIndex {
   }
 
   /** How many of the first blocks the endpoint has. */
-  matched(slot: EndpointSlot, blocks: Int32Array): number {
+  matched(slot: EndpointSlot, blocks: Uint32Array): number {
     const known = this.#known.get(slot)
     if (known === undefined) return 0
     let count = 0
@@ -23,7 +23,7 @@ export class PrefixIndex {
     return this.#known.get(slot)?.size ?? 0
   }
 
-  insert(slot: EndpointSlot, blocks: Int32Array): void {
+  insert(slot: EndpointSlot, blocks: Uint32Array): void {
     const known = this.#known.get(slot) ?? new Map<number, true>()
     this.#known.set(slot, known)
     // The first blocks are used last, so that a chain loses its end before its beginning.

@@ -7,7 +7,7 @@ import type { EndpointSlot } from '../../../data-plane/routing/endpoint-slot.ts'
 import type { Pool } from '../../../data-plane/routing/pool.ts'
 import type { Prompt } from '../workload/arrival.ts'
 
-export type RivalAsk = Ask & { readonly prompt: Prompt }
+export type RivalAsk = Ask & { readonly asked: Prompt }
 
 export type Rival = {
   /** The pool is not empty. */

@@ -32,7 +32,7 @@ const slot = (id: string, weight = 100, load?: LoadVector): EndpointSlot => {
   return one
 }
 const prompt = (tokens: number, session = 1, historyTokens = 0): Prompt => ({ tokens, system: 0, systemTokens: 0, session, historyTokens })
-const ask = (draw = seededDraw(1), of = prompt(64)): RivalAsk => ({ now: millis(0), draw, excluded: [], prompt: of })
+const ask = (draw = seededDraw(1), of = prompt(64)): RivalAsk => ({ now: millis(0), draw, excluded: [], asked: of })
 
 describe.each(RIVAL_NAMES)('%s', (name) => {
   test('answers an endpoint of the pool, and the only one when there is one', () => {

@@ -18,9 +18,9 @@ const BLOCKS_REMEMBERED = 2 ** 20
 export function smgCacheAware(): Rival {
   const index = new PrefixIndex(BLOCKS_REMEMBERED)
   return {
-    choose(pool, { prompt, draw }) {
+    choose(pool, { asked, draw }) {
       const slots = pool.slots
-      const blocks = blockHashes(prompt, BLOCKS_MAX)
+      const blocks = blockHashes(asked, BLOCKS_MAX)
       const loads = slots.map((slot) => slot.charged)
       const matched = slots.map((slot) => index.matched(slot, blocks) / Math.max(1, blocks.length))
       const chosen = slots[chooseAware(loads, matched, draw)] as EndpointSlot

@@ -44,8 +44,8 @@ export function smgExpectedWait(): Rival {
       const best = slots.filter((_, at) => scores[at] === least)
       return best[Math.floor(draw() * best.length)] as EndpointSlot
     },
-    onSent(slot, { prompt }) {
-      creditOf(slot).tokens += prompt.tokens
+    onSent(slot, { asked }) {
+      creditOf(slot).tokens += asked.tokens
     },
   }
 }

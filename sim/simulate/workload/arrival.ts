@@ -32,8 +32,8 @@ export const BLOCK_TOKENS = 16
  * The chained hashes of a prompt's whole blocks: two prompts agree in the first n exactly when their first n blocks do. Whatever is in no session before
  * belongs to this turn of this session.
  */
-export function blockHashes(prompt: Prompt, blocksMax: number): Int32Array {
-  const blocks = new Int32Array(Math.min(Math.floor(prompt.tokens / BLOCK_TOKENS), blocksMax))
+export function blockHashes(prompt: Prompt, blocksMax: number): Uint32Array {
+  const blocks = new Uint32Array(Math.min(Math.floor(prompt.tokens / BLOCK_TOKENS), blocksMax))
   const systemBlocks = Math.floor(prompt.systemTokens / BLOCK_TOKENS)
   let chain = 0x811c9dc5
   for (let at = 0; at < blocks.length; at++) {

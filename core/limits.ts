@@ -1,4 +1,5 @@
 /** Every bound of the product, in one place, with the relations between them asserted at start. A quantity's unit is in its type or its name. */
+import { admissionLimits } from './admission-limits.ts'
 import { agentLimits } from './agent-limits.ts'
 import { assert } from './assert.ts'
 import { routingLimits } from './routing-limits.ts'
@@ -7,6 +8,7 @@ import { type Bytes, kib, mib, millis, seconds } from './units.ts'
 export const limits = {
   ...agentLimits,
   ...routingLimits,
+  ...admissionLimits,
   // HTTP/2: what we advertise and what we keep of a peer
   /** Never raised: any frame that we receive is then legal on the other side of a relay. */
   frameSizeMax: 16_384 as Bytes,
@@ -57,8 +59,6 @@ export const limits = {
 
   // Requests
   scanBudget: kib(64),
-  retryCopyMax: kib(256),
-  retryCopiesMax: mib(256),
   /** Decisions that a worker remembers, how many of a second, and every how many-th request is one of them. */
   decisionsKept: 512,
   decisionsPerSecond: 50,

@@ -25,6 +25,16 @@ export const REFUSALS = {
   /** All who serve the model speak something else than what was asked. */
   'other-protocol': { grpc: 12, retry: 'never' },
   'no-ready-endpoint': { grpc: 14, retry: 'later' },
+  /** As many requests of a model wait as may. */
+  'queue-full': { grpc: 8, retry: 'later' },
+  /** The same, and its tenant has more waiting than others. */
+  'over-share': { grpc: 8, retry: 'later' },
+  /** It waited, and gave way to one of a higher priority. */
+  shed: { grpc: 8, retry: 'later' },
+  /** It waited for as long as its model lets requests wait. */
+  'queue-timeout': { grpc: 8, retry: 'later' },
+  /** It could not be answered before its deadline any more, and was not tried. */
+  'deadline-unmeetable': { grpc: 4, retry: 'never' },
   'upstream-unreachable': { grpc: 14, retry: 'elsewhere' },
   'upstream-lost': { grpc: 14, retry: 'elsewhere' },
   'upstream-refused': { grpc: 14, retry: 'elsewhere' },

@@ -60,6 +60,8 @@ export type Model = {
   readonly hashOn?: HashOn | undefined
   /** Requests of one key stay with one endpoint until it is FAILED or gone, whatever its load. */
   readonly pin?: boolean | undefined
+  /** Absent: no request of the model waits in the proxy. */
+  readonly admission?: Admission | undefined
 }
 
 /** A field of the request's head, or one of KServe's request parameters. */
@@ -67,6 +69,26 @@ export type HashOn = { readonly header: string } | { readonly parameter: string 
 
 /** Read by proxies and not passed on. */
 export const SESSION_HEADER = 'x-millrace-session'
+
+/** How many requests of a model run at once, and who waits for how long before one is refused. Numbers are of a whole proxy. */
+export type Admission = {
+  /** Absent: what its endpoints can take, times `headroom`; no limit where one of them does not say what it can take. */
+  readonly concurrency?: number | undefined
+  /** ≥ 1: how much more is sent to endpoints than they take at once, for a short queue of their own. */
+  readonly headroom?: number | undefined
+  readonly queueMax?: number | undefined
+  readonly queueBytesMax?: number | undefined
+  readonly maxWaitMs?: number | undefined
+  /** The metadata key by which a request says its band, by name or by number; highest first. */
+  readonly priorityKey?: string | undefined
+  readonly bands?: readonly string[] | undefined
+  /** Of a request that says none, or one that there is not; absent: the lowest. */
+  readonly defaultBand?: string | undefined
+  /** The metadata key whose value is the tenant; absent: all requests are of one. */
+  readonly tenantKey?: string | undefined
+  /** By tenant; 1 for those that are not named. */
+  readonly weights?: Readonly<Record<string, number>> | undefined
+}
 
 /** Limits of one attempt; what is absent has none. */
 export type Timeouts = {

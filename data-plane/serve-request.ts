@@ -6,6 +6,8 @@
 import { limits } from '../core/limits.ts'
 import { REFUSALS, type Reason } from '../core/mesh-error.ts'
 import { type Millis, millis } from '../core/units.ts'
+import { FrontDesk } from './admission/front-desk.ts'
+import type { Refused } from './admission/gate.ts'
 import { IMPATIENCE_WORDS, type Impatience, Patience } from './admission/patience.ts'
 import type { Complaint, RequestTally } from './admission/request-tally.ts'
 import type { RetryBudget } from './admission/retry-budget.ts'
@@ -15,6 +17,7 @@ import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
 import { readOrca } from './grpc/orca.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
+import { retryHint } from './grpc/retry-hint.ts'
 import type { ScanWishes } from './grpc/scan-wishes.ts'
 import { trailers, trailersOnly } from './grpc/status.ts'
 import type { Connection } from './http2/connection.ts'
@@ -62,6 +65,8 @@ export type Ports = {
 export type ServiceOptions = {
   /** Say in the answer which endpoint gave it. */
   readonly nameEndpoints: boolean
+  /** Among which the proxy's limits are divided. */
+  readonly workers: number
 }
 
 export class RequestService implements RequestStreamOwner {
@@ -72,6 +77,7 @@ export class RequestService implements RequestStreamOwner {
   readonly openInflater: OpenInflater
   readonly wishes = (): ScanWishes => this.#ports.routing().wishes
   readonly answerKind: Ports['answerKind']
+  readonly desk: FrontDesk
   readonly #ports: Ports
   readonly #ledger: Ledger
   readonly #wheel: TimerWheel
@@ -90,6 +96,8 @@ export class RequestService implements RequestStreamOwner {
     this.#wheel = wheel
     this.#budget = budget
     this.#options = options
+    const refuse = (exchange: Exchange, { reason, detail, again }: Refused) => this.#refuse(exchange, reason, detail, undefined, again)
+    this.desk = new FrontDesk({ now: ports.now, send: (exchange) => this.#attempt(exchange), refuse }, wheel, options.workers)
   }
 
   /** A client's request head has come. */
@@ -148,6 +156,7 @@ export class RequestService implements RequestStreamOwner {
       const { reason, detail } = whyUnserved(model, ports.routing())
       return this.#refuse(exchange, reason, detail)
     }
+    if (candidates.admission !== undefined && !this.desk.admits(exchange, model, candidates, at)) return
     const compared: EndpointSlot[] | undefined = this.explainer.wants(exchange, at) ? [] : undefined
     const key = keyOf(exchange, candidates.hashOn)
     const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key }
@@ -165,6 +174,7 @@ export class RequestService implements RequestStreamOwner {
       if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
       this.#ledger.charge(slot)
       exchange.group = candidates
+      if (exchange.pass !== undefined) this.desk.charge(exchange.pass)
       exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot, at)
       if (candidates.timeouts !== undefined)
         exchange.patience = new Patience(this.#wheel, ports.now, candidates.timeouts, exchange, (what) => this.#onSlow(exchange, what))
@@ -264,13 +274,14 @@ export class RequestService implements RequestStreamOwner {
     return verdict.free || this.#budget.take()
   }
 
-  onAnswerBegan({ slot, group, attemptAt, decision }: Exchange): void {
+  onAnswerBegan({ slot, group, attemptAt, decision, pass }: Exchange): void {
     if (slot === undefined || group === undefined) return
     const at = this.#ports.now()
     const took = millis(at - attemptAt)
     slot.firstByte.record(took, at)
     this.#ports.outliers.beganAfter(slot, group, took)
     if (decision !== undefined) decision.firstByte = took
+    if (pass !== undefined) this.desk.answerBegan(pass, took, at)
   }
 
   expireIfDue(exchange: Exchange): boolean {
@@ -289,6 +300,7 @@ export class RequestService implements RequestStreamOwner {
     tally.open--
     tally.messagesOut += exchange.messagesOut
     tally.byStatus[end.status] = (tally.byStatus[end.status] ?? 0) + 1
+    if (exchange.pass !== undefined) this.desk.ended(exchange, exchange.pass)
   }
 
   #hearLoad(slot: EndpointSlot, fields: readonly HeaderField[]): void {
@@ -308,7 +320,7 @@ export class RequestService implements RequestStreamOwner {
   }
 
   #settle(exchange: Exchange, outcome: Outcome, status: number | undefined, burning: boolean): void {
-    const { slot, group } = exchange
+    const { slot, group, pass } = exchange
     if (slot === undefined) return
     exchange.slot = undefined
     exchange.patience?.cancel()
@@ -316,19 +328,22 @@ export class RequestService implements RequestStreamOwner {
     const at = this.#ports.now()
     this.#ledger.settle(slot, outcome, burning, at)
     this.explainer.settle(exchange, outcome, status, at)
+    if (pass !== undefined) this.desk.settle(pass, outcome, millis(at - exchange.attemptAt))
     if (group === undefined) return
     const { outliers } = this.#ports
     if (burning && exchange.waitsForServer && !exchange.answerBegan) outliers.silentFor(slot, group, millis(at - exchange.attemptAt))
     outliers.score(slot, group, outcome, at)
   }
 
-  /** `status` where the reason alone does not tell it. */
-  #refuse(exchange: Exchange, reason: Reason, detail: string, status: number = REFUSALS[reason].grpc): void {
+  /** `status` where the reason alone does not tell it; `again`: after which time another try may go better. */
+  #refuse(exchange: Exchange, reason: Reason, detail: string, status: number = REFUSALS[reason].grpc, again = USUAL_HINTS[reason]): void {
     this.#count(reason)
     if (REFUSALS[reason].retry !== 'never') this.#complain(exchange, status, detail)
     if (SAID_WITHIN_A_STREAM.has(reason) && isInferenceStream(exchange) && exchange.down instanceof Stream)
       this.#carrySeveral(exchange, exchange.down)
-    exchange.answerError(status, detail)
+    if (again === undefined) return exchange.answerError(status, detail)
+    const hint = retryHint(again, this.#ports.draw())
+    exchange.answerError(status, `${detail}; ${hint.words}`, hint.fields)
   }
 
   /** Refused before it became an exchange: nothing to settle. */
@@ -357,7 +372,7 @@ export class RequestService implements RequestStreamOwner {
 
   #onDeadline(exchange: Exchange): void {
     this.#count('deadline')
-    exchange.expire(REFUSALS.deadline.grpc, DEADLINE_PASSED)
+    exchange.answerError(REFUSALS.deadline.grpc, DEADLINE_PASSED)
   }
 
   #awaitFirstMessage(exchange: Exchange): void {
@@ -402,6 +417,7 @@ const SAID_WITHIN_A_STREAM: ReadonlySet<Reason> = new Set<Reason>(['unknown-mode
 
 const isInferenceStream = ({ method }: Exchange): boolean => method.kind === 'by-model' && method.streaming
 
+const USUAL_HINTS: Readonly<Partial<Record<Reason, Millis>>> = { 'no-ready-endpoint': limits.retryHintUsual }
 const DEADLINE_PASSED = 'the deadline passed'
 const NO_FIELDS: readonly HeaderField[] = []
 const NO_BYTES = new Uint8Array(0)

@@ -36,6 +36,8 @@ export type StreamSink = {
 
 /** What a stream asks of its connection. */
 export type StreamHost = {
+  /** The socket is gone; each stream is told so in its turn. */
+  readonly dead: boolean
   readonly output: Output
   readonly windowBudget: WindowBudget
   /** Bytes that the connection may send now; 0 while its socket is behind. */
@@ -92,6 +94,10 @@ export class Stream {
     this.sendWindow = sendWindow
     this.receiveWindow = limits.streamWindowStart
     this.headReceived = headReceived
+  }
+
+  get gone(): boolean {
+    return this.closed || this.connection.dead
   }
 
   sendHead(fields: readonly HeaderField[], endStream: boolean): void {

@@ -23,6 +23,8 @@ export type LaneHost = {
   returnCredit(count: number): void
   /** Bytes held more, or fewer. */
   countHeld(change: number): void
+  /** The client's stream has ended. */
+  readonly over: boolean
   readonly encodingSent: string | undefined
   readonly errorsEndStream: boolean
 }
@@ -63,6 +65,10 @@ export class AnswerLane implements Downstream {
 
   get waitingBytes(): number {
     return this.#ready.length
+  }
+
+  get gone(): boolean {
+    return this.#host.over
   }
 
   // ——— what the exchange says ———

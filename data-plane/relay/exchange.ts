@@ -5,6 +5,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
+import type { Pass } from '../admission/pass.ts'
 import type { Impatience, Patience } from '../admission/patience.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
 import type { DecisionRecord } from '../explain/decision-book.ts'
@@ -37,6 +38,8 @@ export class Exchange implements StreamSink {
   timer: Timer | undefined
   /** With the current attempt, where its model limits it. */
   patience: Patience | undefined
+  /** Where its model limits how many run at once. */
+  pass: Pass<Exchange> | undefined
   /** Changes whenever bytes move in either direction. */
   activity = 0
   /** The endpoint of the current attempt. */
@@ -176,13 +179,12 @@ export class Exchange implements StreamSink {
     if (length > limits.retryCopyMax) this.#commit()
   }
 
-  /** Answers instead of an endpoint; one that is at work on the request is told to stop. */
-  answerError(status: number, detail: string): void {
+  /** Answers instead of an endpoint, with `more` fields while no head was sent; one that is at work on the request is told to stop. */
+  answerError(status: number, detail: string, more: readonly HeaderField[] = NO_FIELDS): void {
     if (this.over) return
     const burning = this.#stopUpstream()
-    if (!this.headSent) this.down.sendHead([...trailersOnly(status, detail), ...this.#owner.answerFields(this)], true)
-    else if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
-    else this.down.sendTrailers(trailers(status, detail))
+    if (!this.headSent) this.down.sendHead([...trailersOnly(status, detail), ...more, ...this.#owner.answerFields(this)], true)
+    else this.#endAnswer(status, detail)
     this.#end({ outcome: 'neither', status, burning })
   }
 
@@ -205,16 +207,6 @@ export class Exchange implements StreamSink {
     this.down.sendData(message, 0, message.length, false)
     this.down.sendTrailers(trailers(GRPC.OK, ''))
     this.#end({ outcome: 'success', status: GRPC.OK, burning: false })
-  }
-
-  /** The deadline has passed: both sides are told. */
-  expire(status: number, detail: string): void {
-    if (this.over) return
-    const burning = this.#stopUpstream()
-    if (!this.headSent) this.down.sendHead(trailersOnly(status, detail), true)
-    else if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
-    else this.down.sendTrailers(trailers(status, detail))
-    this.#end({ outcome: 'neither', status, burning })
   }
 
   // ——— what happens on the two streams ———
@@ -397,9 +389,14 @@ export class Exchange implements StreamSink {
   #broken(status: number, detail: string, outcome: Outcome = 'failure'): void {
     if (!this.headSent) return this.#attemptFailed({ kind: 'protocol' })
     this.#stopUpstream()
+    this.#endAnswer(status, detail)
+    this.#end({ outcome, status, burning: false })
+  }
+
+  /** Such an end as what came of the answer allows. */
+  #endAnswer(status: number, detail: string): void {
     if (this.#walker.torn) this.down.reset(ERROR.INTERNAL_ERROR)
     else this.down.sendTrailers(trailers(status, detail))
-    this.#end({ outcome, status, burning: false })
   }
 
   /** Tells the endpoint to stop; true when it had work to stop. */
@@ -428,3 +425,4 @@ export class Exchange implements StreamSink {
 }
 
 const NOTHING = new Uint8Array(0)
+const NO_FIELDS: readonly HeaderField[] = []

@@ -7,6 +7,7 @@
 import { limits } from '../../core/limits.ts'
 import type { Reason } from '../../core/mesh-error.ts'
 import type { Millis } from '../../core/units.ts'
+import { waits } from '../admission/pass.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import { type OpenInflater, RequestScanner } from '../grpc/request-scanner.ts'
@@ -235,8 +236,11 @@ export class RequestStream implements StreamSink, MergeOwner {
     this.#sequences.set(sequenceKey(scanner), lane)
   }
 
+  /** Of a request that waits for its turn it is not known yet whom to ask. */
   #askKind(lane: AnswerLane, scanner: RequestScanner): void {
-    this.#merge.learn(lane, this.#kindOf(lane, scanner))
+    const pass = lane.exchange?.pass
+    if (pass !== undefined && waits(pass)) pass.onOver = () => this.#askKind(lane, scanner)
+    else if (!this.#merge.over) this.#merge.learn(lane, this.#kindOf(lane, scanner))
   }
 
   /** A request that was refused answers in order: Triton does so, and it is known at once. */

@@ -2,7 +2,7 @@
  * Endpoints by the models that they serve: those that name a model, and those that serve every model, which all models share. A model's policy lasts as
  * long as the model is named, by a row or by an endpoint.
  */
-import type { HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
+import type { Admission, HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { createPolicy } from './policy.ts'
 import { Pool } from './pool.ts'
@@ -18,6 +18,7 @@ export class Candidates {
   timeouts: Timeouts | undefined = undefined
   hashOn: HashOn | undefined = undefined
   pin = false
+  admission: Admission | undefined = undefined
   readonly own: TieredGroup
   readonly tiers: readonly Pool[]
   readonly #any: TieredGroup
@@ -50,6 +51,7 @@ export class Candidates {
     this.timeouts = row?.timeouts
     this.hashOn = row?.hashOn
     this.pin = row?.pin ?? false
+    this.admission = row?.admission
   }
 }
 

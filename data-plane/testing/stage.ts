@@ -1,6 +1,6 @@
 /** The whole story in memory, for tests: a client's connection, the service, and a server's connection for each endpoint. */
 import { limits } from '../../core/limits.ts'
-import { EMPTY_SNAPSHOT, type Endpoint, type Protocol, type Timeouts } from '../../core/mesh-snapshot.ts'
+import { type Admission, EMPTY_SNAPSHOT, type Endpoint, type Protocol, type Timeouts } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { newRequestTally } from '../admission/request-tally.ts'
@@ -43,6 +43,10 @@ export const OK_END = [headerField('grpc-status', '0')]
 export type StageOptions = {
   readonly nameEndpoints?: boolean
   readonly timeouts?: Timeouts
+  /** Of the model `llm`. */
+  readonly admission?: Admission
+  /** Of every endpoint; unknown by default. */
+  readonly capacity?: number
   /** By endpoint; an endpoint that is not named serves `llm`. */
   readonly models?: Readonly<Record<string, readonly string[]>>
   /** By endpoint; one that is not named speaks KServe. */
@@ -60,11 +64,11 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   const endpoint = (id: string): Endpoint => ({
     ...{ id, node: id, zone: '', address: '127.0.0.1:1', protocol: options.protocols?.[id] ?? 'KSERVE_GRPC' },
     models: options.models?.[id] ?? ['llm'],
-    ...{ weight: 100, state: 'READY', freshness: 'fresh', capacity: 0 },
+    ...{ weight: 100, state: 'READY', freshness: 'fresh', capacity: options.capacity ?? 0 },
   })
   const snapshot = {
     ...EMPTY_SNAPSHOT,
-    models: [{ name: 'llm', policy: 'ROUND_ROBIN' as const, timeouts: options.timeouts }],
+    models: [{ name: 'llm', policy: 'ROUND_ROBIN' as const, timeouts: options.timeouts, admission: options.admission }],
     routes: [{ prefix: '/any.Service/', model: 'llm' }],
     endpoints: names.map(endpoint),
   }
@@ -102,7 +106,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
     ledger,
     wheel,
     new RetryBudget(),
-    { nameEndpoints: options.nameEndpoints ?? false },
+    { nameEndpoints: options.nameEndpoints ?? false, workers: 1 },
   )
   front.onRequest = (stream: Stream, fields: HeaderField[]) => service.accept(stream, fields)
   const move = (): void => {
@@ -113,11 +117,13 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   }
   move()
   return {
+    front,
     client,
     backs,
     ledger,
     tally,
     service,
+    routing,
     complaints,
     outlierNews,
     move,
@@ -156,6 +162,8 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
         'open attempts': ledger.open,
         'open requests': tally.open,
         'kept bytes': limits.retryCopiesMax - service.retryCopies.left,
+        'requests waiting': [...service.desk.waiting.values()].reduce((sum, count) => sum + count, 0),
+        'bytes of requests waiting': service.desk.waitingBytes,
         'held answers': service.answersHeld.bytes,
         timers: wheel.size,
       }

@@ -6,6 +6,7 @@ import type { Primary } from './primary.ts'
 import { addProcessMetrics, type OwnVitals } from './process-metrics.ts'
 import type { ListenerTls } from './tls-listener.ts'
 import { addTlsMetrics } from './tls-metrics.ts'
+import { waitPage } from './wait-page.ts'
 
 type Source = { readonly total: string; readonly name: string; readonly help: string }
 
@@ -81,6 +82,7 @@ const GAUGES: readonly Source[] = [
     name: 'millrace_answers_held_bytes',
     help: 'Bytes of answers that wait for their turn in streams of several requests.',
   },
+  { total: 'waiting-bytes', name: 'millrace_queue_bytes', help: 'Bytes that waiting requests hold, or may come to hold.' },
   { total: 'window-budget-used', name: 'millrace_window_budget_used_bytes', help: 'Stream windows granted beyond the start size.' },
   { total: 'connections.down', name: 'millrace_client_connections', help: 'Open client connections.' },
   { total: 'handshakes', name: 'millrace_tls_handshakes_open', help: 'TLS handshakes of clients, begun or waiting for their turn.' },
@@ -123,7 +125,8 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
       },
     })
   }
-  for (const { total, name, help } of COUNTERS) counter(name, help, () => sumOf(total) + (primary.departedTotals[total] ?? 0))
+  const everCounted = (total: string): number => sumOf(total) + (primary.departedTotals[total] ?? 0)
+  for (const { total, name, help } of COUNTERS) counter(name, help, () => everCounted(total))
   for (const { total, name, help } of GAUGES) gauge(name, help, () => sumOf(total))
   labelled(primary, registers, 'millrace_responses_total', 'Requests ended, by gRPC status.', 'status', 'status.')
   labelled(primary, registers, 'millrace_refusals_total', 'Requests refused by the proxy, by reason.', 'reason', 'refused.')
@@ -152,6 +155,7 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
     'decision',
     'outlier.',
   )
+  waiting(primary, registers)
   gauge('millrace_endpoint_count', 'Endpoints in the snapshot.', () => primary.endpointCount)
   counter('millrace_worker_crashes_total', 'Workers that died and were replaced.', () => primary.crashes)
   counter('millrace_worker_hangs_total', 'Workers that said nothing any more and were killed.', () => primary.hangs)
@@ -177,8 +181,26 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
   return {
     contentType: registry.contentType,
     metrics: () => registry.metrics(),
-    more: () => endpointPage(primary.sums),
+    *more() {
+      yield waitPage(everCounted)
+      yield* endpointPage(primary.sums)
+    },
   }
+}
+
+function waiting(primary: Primary, registers: Registry[]): void {
+  new Gauge({
+    name: 'millrace_queue_requests',
+    help: 'Requests that wait for their turn, by priority band.',
+    labelNames: ['band'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { totals } of primary.reports)
+        for (const [key, count] of Object.entries(totals))
+          if (key.startsWith('waiting.')) this.inc({ band: key.slice('waiting.'.length) }, count)
+    },
+  })
 }
 
 function labelled(primary: Primary, registers: Registry[], name: string, help: string, label: string, prefix: string): void {

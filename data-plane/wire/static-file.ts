@@ -10,6 +10,7 @@ import { UsageError } from '../../core/edge/settings.ts'
 import { isEndpointId } from '../../core/ids.ts'
 import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../core/mesh-snapshot.ts'
 import { readPlainJson } from './plain-json.ts'
+import { ADMISSION_FIELDS, rowAdmission } from './row-admission.ts'
 import { affinityFields, affinityKnown } from './row-affinity.ts'
 import { identityProblem } from './tls-identity.ts'
 
@@ -46,6 +47,7 @@ const rules = {
         policy: z.enum(POLICIES).default('LEAST_WAIT'),
         timeouts: timeouts.optional(),
         ...affinityFields,
+        admission: rowAdmission.optional(),
       }),
     )
     .default([]),
@@ -132,8 +134,9 @@ export function readStaticFile(path: string, form: FileForm = 'static'): MeshSna
 
 const RULES = ['models', 'routes']
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  models: ['name', 'policy', 'timeouts', ...Object.keys(affinityFields)],
+  models: ['name', 'policy', 'timeouts', 'admission', ...Object.keys(affinityFields)],
   ...affinityKnown,
+  admission: ADMISSION_FIELDS,
   timeouts: ['perTryMs', 'firstByteMs', 'idleMs'],
   routes: ['prefix', 'model'],
   endpoints: ['id', 'node', 'zone', 'address', 'protocol', 'models', 'weight', 'state', 'capacity', 'tls'],

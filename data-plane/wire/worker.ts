@@ -173,6 +173,7 @@ export class Worker {
       const slot = this.#routing.slot(id)
       if (slot !== undefined) slot.elsewhere = charged
     }
+    this.#service.desk.onFleet()
   }
 
   explain(query: ExplainQuery): ExplainReply {
@@ -246,6 +247,7 @@ export class Worker {
   #resort(slot: EndpointSlot): void {
     this.#routing.resort(slot)
     this.#ledger.touch(slot)
+    this.#service.desk.onFleet()
   }
 
   #tellOutlier({ slot, change, why, forMs }: OutlierNews): void {
@@ -278,6 +280,7 @@ export class Worker {
 
   #totals(): Record<string, number> {
     const engine = this.#shared.tally
+    const { desk } = this.#service
     const totals: Record<string, number> = {
       requests: this.#tally.requests,
       'requests.open': this.#tally.open,
@@ -296,6 +299,8 @@ export class Worker {
       backlog: backlogOf(this.#clients),
       'retry-copies': limits.retryCopiesMax - this.#service.retryCopies.left,
       'answers-held': this.#service.answersHeld.bytes,
+      'waiting-bytes': desk.waitingBytes,
+      'wait-ms': desk.waits.sumMs,
       'window-budget-used': limits.windowBudget - this.#shared.windowBudget.left,
       'connections.down': this.#clients.size,
       handshakes: this.#door.handshakes.open,
@@ -308,6 +313,8 @@ export class Worker {
       'resets.in': engine.resetsIn,
       'resets.out': engine.resetsOut,
     }
+    for (const [band, count] of desk.waiting) totals[`waiting.${band}`] = count
+    for (const [at, count] of desk.waits.counts.entries()) if (count > 0) totals[`waited.${at}`] = count
     for (const [status, count] of this.#tally.byStatus.entries()) if (count > 0) totals[`status.${status}`] = count
     for (const [reason, count] of Object.entries(this.#tally.refusals)) totals[`refused.${reason}`] = count
     for (const [why, count] of Object.entries(this.#outliers.counts)) if (count > 0) totals[`outlier.${why}`] = count

@@ -71,7 +71,7 @@ export class RelayStage {
       this.#ledger,
       this.#wheel,
       new RetryBudget(),
-      { nameEndpoints: false },
+      { nameEndpoints: false, workers: 1 },
     )
     const onRequest = (stream: Stream, fields: HeaderField[]): void => this.#service.accept(stream, fields)
     this.#front = new Pipe([{}, newShared()], [{ onRequest }, this.#shared])

@@ -88,6 +88,16 @@ export const limits = {
   sequencesKnownMax: 10_000,
   /** The same of sessions whose model pins them. */
   sessionsKnownMax: 50_000,
+  /** A prompt is told apart by blocks of so many bytes, and by so many of them at most. */
+  promptBlock: 128 as Bytes,
+  promptBlocksMax: 256,
+  /** Of a request whose model is chosen by its prompt, bytes that routing waits for. */
+  promptScanMax: kib(48),
+  /** Blocks whose endpoints one worker knows, over all models; and of one endpoint, as many as its server is likely to hold. */
+  prefixBlocksMax: 2 ** 18,
+  prefixBlocksPerEndpointMax: 2 ** 14,
+  /** Endpoints that were sent prompts, each counted anew when its server was lost. */
+  prefixOwnersMax: 100_000,
   connectTimeout: seconds(1),
   /** Endpoints that are connected to before their first request, and how many of them at once. */
   openAheadMax: 64,
@@ -318,6 +328,12 @@ assert(
   limits.streamWindowStart >= limits.messageHoldMax + limits.frameSizeMax,
   'a message that may be held until it is whole fits into the window of its stream',
 )
+assert(
+  limits.promptScanMax + limits.frameSizeMax <= limits.scanBudget,
+  'a request that waits for its prompt is routed before it is refused',
+)
+assert(limits.promptBlock * limits.promptBlocksMax <= limits.promptScanMax, 'what counts of a prompt passes before routing stops waiting')
+assert(limits.promptBlock % 4 === 0, 'a block is whole words')
 assert(limits.keepaliveAgain > seconds(300), 'keepalive never earns too_many_pings from the defaults of gRPC servers')
 assert(limits.addressesPerNameMax <= limits.upstreamConnectionsMax, 'each address of a name can have its connection')
 assert(limits.settingsTimeout > limits.connectTimeout, 'SETTINGS come behind the connection')

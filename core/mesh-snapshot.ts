@@ -1,6 +1,6 @@
 /** One picture of the fleet, as a proxy routes by it. Immutable: a change makes a new snapshot, and one reference is swapped. */
 
-export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN', 'RING_HASH'] as const
+export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN', 'RING_HASH', 'PREFIX'] as const
 export type PolicyName = (typeof POLICIES)[number]
 
 /** GRPC: another service than KServe's, reached by prefix routes only. HTTP: reached by no request. */
@@ -62,6 +62,8 @@ export type Model = {
   readonly pin?: boolean | undefined
   /** Absent: no request of the model waits in the proxy. */
   readonly admission?: Admission | undefined
+  /** For PREFIX: the tensor that holds the prompt; absent: the first of datatype BYTES. */
+  readonly prompt?: { readonly input: string } | undefined
 }
 
 /** A field of the request's head, or one of KServe's request parameters. */

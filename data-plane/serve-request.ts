@@ -159,7 +159,7 @@ export class RequestService implements RequestStreamOwner {
     if (candidates.admission !== undefined && !this.desk.admits(exchange, model, candidates, at)) return
     const compared: EndpointSlot[] | undefined = this.explainer.wants(exchange, at) ? [] : undefined
     const key = keyOf(exchange, candidates.hashOn)
-    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key }
+    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key, prompt: exchange.scanner?.prompt }
     for (;;) {
       const slot = this.#choose(exchange, model, candidates, ask)
       if (slot === undefined) {

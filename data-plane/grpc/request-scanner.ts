@@ -8,6 +8,7 @@ import { copyOf } from '../../core/bytes.ts'
 import { hashText, mix } from '../../core/key-hash.ts'
 import { limits } from '../../core/limits.ts'
 import type { Reason } from '../../core/mesh-error.ts'
+import { INPUTS, PromptScanner, RAW_INPUT_CONTENTS } from './prompt-scanner.ts'
 import type { ScanWishes } from './scan-wishes.ts'
 import { readParameter, readSequenceParameter, type Sequence } from './sequence.ts'
 import { shortText } from './short-text.ts'
@@ -63,6 +64,11 @@ export class RequestScanner {
   #sequenceStarts = false
   #sequenceEnds = false
   #parameters: Map<string, number> | undefined
+  /** Model and version are decided. */
+  #settled = false
+  #prompt: PromptScanner | undefined
+  #inPrompt = false
+  #fed = 0
 
   /** `keepsId`: an answer of the proxy's own will have to name the request. */
   constructor(encoding: string, openInflater: OpenInflater, keepsId: boolean, wishes: ScanWishes) {
@@ -91,6 +97,11 @@ export class RequestScanner {
     return this.#parameters?.get(name)
   }
 
+  /** Hashes of the prompt's blocks; undefined where the model's row does not ask for them. */
+  get prompt(): Uint32Array | undefined {
+    return this.#prompt?.hashes
+  }
+
   /** True in the middle of a message. */
   get torn(): boolean {
     return this.#inBody || this.#prefixAt > 0
@@ -105,13 +116,17 @@ export class RequestScanner {
         if (this.#inBody || this.refusal === undefined) continue
         return at
       }
-      const piece = Math.min(this.#bodyLeft, end - at)
+      // Where the budget of the prompt ends does not depend on how the bytes are cut.
+      const budget = limits.promptScanMax - this.#fed
+      const piece = Math.min(this.#bodyLeft, end - at, budget > 0 ? budget : Number.POSITIVE_INFINITY)
       this.#bodyLeft -= piece
+      this.#fed += piece
       if (this.refusal === undefined) {
         if (this.#inflater === undefined) this.#walk(source, at, at + piece)
         else this.#inflate(source, at, at + piece)
       }
       at += piece
+      if (this.#settled && (this.#prompt?.done !== false || this.#fed >= limits.promptScanMax)) this.routable = true
       if (this.#bodyLeft === 0) this.#endMessage()
     }
     return at
@@ -164,15 +179,18 @@ export class RequestScanner {
     if (this.refusal !== undefined) return
     if (this.#step !== 'tag' || this.#varintAt > 0) return this.#refuse('illegal-message', 'the message ends in the middle of a field')
     this.#endPrelude()
+    this.routable = this.refusal === undefined
   }
 
   /** All fields that route the current message have been seen, or it is over. */
   #endPrelude(): void {
     if (this.#name === undefined || this.#name === '') return this.#refuse('model-missing', 'the message names no model: set model_name')
-    if (this.routable) return
+    if (this.#settled) return
     this.model = this.#name
     this.#routedVersion = this.#version
-    this.routable = true
+    this.#settled = true
+    const wish = this.#wishes.prompts.get(this.model)
+    if (wish !== undefined) this.#prompt = new PromptScanner(wish, hashText(this.model))
   }
 
   #walk(source: Uint8Array, start: number, end: number): void {
@@ -182,9 +200,10 @@ export class RequestScanner {
       switch (this.#step) {
         case 'skip': {
           const piece = Math.min(this.#skip, end - at)
+          if (this.#inPrompt && !this.routable) this.#prompt?.feed(source, at, at + piece)
           this.#skip -= piece
           at += piece
-          if (this.#skip === 0) this.#step = 'tag'
+          if (this.#skip === 0) this.#endSkip()
           break
         }
         case 'capture': {
@@ -219,7 +238,7 @@ export class RequestScanner {
     this.#field = Math.floor(tag / 8)
     // Some readers drop the bits beyond a tag's 32: a field that is passed over here would be a name to them.
     if (this.#field === 0 || tag > TAG_MAX) return this.#refuse('illegal-message', 'a field of a number that protobuf does not have')
-    if (this.#field > PRELUDE_LAST && !this.routable && this.#name !== undefined) this.#endPrelude()
+    if (this.#field > PRELUDE_LAST && !this.#settled && this.#name !== undefined) this.#endPrelude()
     switch (tag % 8) {
       case 0:
         this.#step = 'varint'
@@ -239,7 +258,7 @@ export class RequestScanner {
         return this.#refuse('illegal-message', 'a field of a type that protobuf does not have here')
     }
     if (this.#field <= PRELUDE_LAST && this.#step !== 'length') return this.#refuse('illegal-message', `field ${this.#field} is not text`)
-    if (this.#field === PRELUDE_LAST && this.routable)
+    if (this.#field === PRELUDE_LAST && this.#settled)
       this.#refuse('model-changed', 'parameters come behind the tensors, where they can no longer be heeded: put them before the inputs')
   }
 
@@ -255,7 +274,19 @@ export class RequestScanner {
       return
     }
     this.#skip = length
-    this.#step = length === 0 ? 'tag' : 'skip'
+    this.#step = 'skip'
+    if (this.#prompt?.done === false && !this.routable && (field === INPUTS || field === RAW_INPUT_CONTENTS)) {
+      this.#inPrompt = true
+      this.#prompt.begin(field)
+    }
+    if (length === 0) this.#endSkip()
+  }
+
+  #endSkip(): void {
+    this.#step = 'tag'
+    if (!this.#inPrompt) return
+    this.#inPrompt = false
+    this.#prompt?.endField()
   }
 
   /** A text mostly lies whole in one read; one that does not is put together. */
@@ -283,13 +314,13 @@ export class RequestScanner {
 
   #onName(text: string): void {
     this.#name = text
-    if (this.routable && text !== this.model)
+    if (this.#settled && text !== this.model)
       this.#refuse('model-changed', `model_name changes from ${printable(this.model)} to ${printable(text)} within one message`)
   }
 
   #onVersion(text: string): void {
     this.#version = text
-    if (this.routable && text !== this.version) this.#refuse('model-changed', 'model_version changes within one message')
+    if (this.#settled && text !== this.version) this.#refuse('model-changed', 'model_version changes within one message')
   }
 
   #onParameter(source: Uint8Array, start: number, end: number): void {

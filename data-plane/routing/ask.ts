@@ -12,4 +12,6 @@ export type Ask = {
   readonly compared?: EndpointSlot[] | undefined
   /** Of the session, or what else its model's row hashes by: 32 bits. Absent when the request names none. */
   readonly key?: number | undefined
+  /** Hashes of the prompt's blocks, each of its block and all before it; absent when nobody asked for them. */
+  readonly prompt?: Uint32Array | undefined
 }

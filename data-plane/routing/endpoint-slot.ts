@@ -36,6 +36,8 @@ export class EndpointSlot {
   ramp = 1
   /** What is wrong between this proxy and it, in words that a caller may read; empty when nothing is known to be. */
   trouble = ''
+  /** How often its server was lost, or came to serve other models: what it had in memory before is gone. */
+  lives = 0
   /** No snapshot names it any more. */
   gone = false
   /** The ledger has it on its list of changed rows. */

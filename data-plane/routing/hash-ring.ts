@@ -57,13 +57,13 @@ export class HashRing {
     this.#makeRoom(Math.max(MEMBERS_FIRST, expected))
   }
 
-  add(slot: EndpointSlot, weight: number): void {
+  add(slot: EndpointSlot): void {
     const index = this.#free.pop() ?? this.#slots.length
     if (index === this.#weights.length) this.#makeRoom(2 * index)
     this.#slots[index] = slot
     this.#indexes.set(slot, index)
     this.#weights[index] = 0
-    this.#weighAt(index, weight)
+    this.#weighAt(index, slot.endpoint.weight)
     this.#charges[index] = slot.charged
     this.held += slot.charged
     const seed = hashText(slot.id)
@@ -88,9 +88,10 @@ export class HashRing {
     this.held = this.#indexes.size === 0 ? 0 : this.held - (this.#charges[index] as number)
   }
 
-  weigh(slot: EndpointSlot, weight: number): void {
+  /** Its weight is perhaps another one. What this proxy alone thinks of an endpoint is no part of it: others would not agree. */
+  weigh(slot: EndpointSlot): void {
     const index = this.#indexes.get(slot)
-    if (index !== undefined) this.#weighAt(index, weight)
+    if (index !== undefined) this.#weighAt(index, slot.endpoint.weight)
   }
 
   /** Reads some charges anew. */

@@ -6,6 +6,7 @@ import type { Admission, HashOn, Model, PolicyName, Timeouts } from '../../core/
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { createPolicy } from './policy.ts'
 import { Pool } from './pool.ts'
+import { PrefixIndex } from './prefix-index.ts'
 import { SERVING_TIERS, TieredGroup } from './tiered-group.ts'
 import type { WeightedSet } from './weighted-set.ts'
 
@@ -45,9 +46,9 @@ export class Candidates {
   }
 
   /** Of the model's row; without one, what every model gets. */
-  setRules(row?: Model): void {
+  setRules(prefixes: PrefixIndex, row?: Model): void {
     const name = row?.policy ?? DEFAULT_POLICY
-    if (this.policy.name !== name) this.policy = createPolicy(name)
+    if (this.policy.name !== name) this.policy = createPolicy(name, prefixes)
     this.timeouts = row?.timeouts
     this.hashOn = row?.hashOn
     this.pin = row?.pin ?? false
@@ -56,6 +57,7 @@ export class Candidates {
 }
 
 export class ModelGroups {
+  readonly prefixes = new PrefixIndex()
   readonly #byModel = new Map<string, Candidates>()
   readonly #anyGroup = new TieredGroup()
   readonly #any = new Candidates(new TieredGroup(), this.#anyGroup)
@@ -103,10 +105,10 @@ export class ModelGroups {
   setRows(models: readonly Model[]): void {
     const before = this.#rows
     this.#rows = new Map(models.map((model) => [model.name, model]))
-    for (const model of models) this.#candidatesOf(model.name).setRules(model)
+    for (const model of models) this.#candidatesOf(model.name).setRules(this.prefixes, model)
     for (const name of before.keys())
       if (!this.#rows.has(name)) {
-        this.#byModel.get(name)?.setRules()
+        this.#byModel.get(name)?.setRules(this.prefixes)
         this.#forgetIfEmpty(name)
       }
   }

@@ -5,6 +5,8 @@ import type { EndpointSlot } from './endpoint-slot.ts'
 import { leastRequest } from './least-request.ts'
 import { leastWait } from './least-wait.ts'
 import type { Pool } from './pool.ts'
+import { prefix } from './prefix.ts'
+import { PrefixIndex } from './prefix-index.ts'
 import { ringHash } from './ring-hash.ts'
 import { roundRobin } from './round-robin.ts'
 
@@ -20,7 +22,7 @@ export type Policy = {
 }
 
 /** A policy may hold a cursor, so each model gets its own. */
-export function createPolicy(name: PolicyName): Policy {
+export function createPolicy(name: PolicyName, prefixes = new PrefixIndex()): Policy {
   switch (name) {
     case 'LEAST_WAIT':
       return leastWait
@@ -30,6 +32,8 @@ export function createPolicy(name: PolicyName): Policy {
       return roundRobin()
     case 'RING_HASH':
       return ringHash(leastWait)
+    case 'PREFIX':
+      return prefix(leastWait, prefixes)
     default:
       return name satisfies never
   }

@@ -40,6 +40,10 @@ export class Pool {
     return this.#named.total + this.#any.total
   }
 
+  has(slot: EndpointSlot): boolean {
+    return this.#named.has(slot) || this.#any.has(slot)
+  }
+
   /** A copy, for what is rare. */
   get slots(): readonly EndpointSlot[] {
     return [...this.#named.slots, ...this.#any.slots]

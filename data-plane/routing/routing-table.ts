@@ -9,6 +9,7 @@ import type { Millis } from '../../core/units.ts'
 import { NO_WISHES, type ScanWishes, wishesOf } from '../grpc/scan-wishes.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
+import type { PrefixTally } from './prefix-index.ts'
 
 export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes'>
 
@@ -50,6 +51,11 @@ export class RoutingTable {
   /** The endpoints that may serve a model by KServe's own services; undefined when no endpoint ever could. */
   candidatesFor(model: string): Candidates | undefined {
     return this.#kserve.candidatesFor(model)
+  }
+
+  /** What became of prompts, over all models. */
+  get prefixes(): PrefixTally {
+    return this.#kserve.prefixes.tally
   }
 
   /** Endpoints to ask what any that speaks KServe can answer. */
@@ -104,8 +110,10 @@ export class RoutingTable {
       this.#join(slot)
       return slot
     }
+    if (isLost(endpoint) && !isLost(known.endpoint)) known.lives++
     if (sameModels(known.endpoint.models, endpoint.models) && known.endpoint.protocol === endpoint.protocol) known.endpoint = endpoint
     else {
+      known.lives++
       this.#leave(known)
       known.endpoint = endpoint
     }
@@ -136,6 +144,7 @@ export class RoutingTable {
 
   /** This proxy's own view of an endpoint changed. */
   resort(slot: EndpointSlot): void {
+    if (slot.ejected) slot.lives++
     if (this.#slots.get(slot.id) === slot) this.#join(slot)
   }
 
@@ -149,6 +158,8 @@ export class RoutingTable {
     this.#routed.leave(slot)
   }
 }
+
+const isLost = ({ state }: Endpoint): boolean => state === 'FAILED' || state === 'STARTING'
 
 const speaksGrpc = ({ endpoint }: EndpointSlot): boolean => endpoint.protocol !== 'HTTP'
 

@@ -14,18 +14,24 @@ export class WeightedSet {
   /** The root is 1, the children of n are 2n and 2n + 1, the leaf of slot i is capacity + i. */
   #sums = new Float64Array(2 * CAPACITY_FIRST)
 
-  /** For those whom some policy has asked for it. */
+  /** Kept from when somebody first asks for them. */
   #ring: HashRing | undefined
+  #members: Set<EndpointSlot> | undefined
 
   get total(): number {
     return this.#sums[1] as number
   }
 
-  /** The same endpoints for those who choose by key; kept from when it is first asked for. */
+  has(slot: EndpointSlot): boolean {
+    this.#members ??= new Set(this.slots)
+    return this.#members.has(slot)
+  }
+
+  /** The same endpoints for those who choose by key. */
   get ring(): HashRing {
     if (this.#ring === undefined) {
       this.#ring = new HashRing(this.slots.length)
-      for (const [at, slot] of this.slots.entries()) this.#ring.add(slot, this.#sums[this.#capacity + at] as number)
+      for (const slot of this.slots) this.#ring.add(slot)
     }
     return this.#ring
   }
@@ -36,7 +42,8 @@ export class WeightedSet {
     if (at === this.#capacity) this.#grow()
     this.slots.push(slot)
     this.#set(at, weight)
-    this.#ring?.add(slot, weight)
+    this.#ring?.add(slot)
+    this.#members?.add(slot)
     return at
   }
 
@@ -44,6 +51,7 @@ export class WeightedSet {
   removeAt(at: number): EndpointSlot | undefined {
     const end = this.slots.length - 1
     this.#ring?.remove(this.slots[at] as EndpointSlot)
+    this.#members?.delete(this.slots[at] as EndpointSlot)
     const last = this.slots.pop()
     const weight = this.#sums[this.#capacity + end] as number
     this.#set(end, 0)
@@ -55,7 +63,7 @@ export class WeightedSet {
 
   weigh(at: number, weight: number): void {
     this.#set(at, weight)
-    this.#ring?.weigh(this.slots[at] as EndpointSlot, weight)
+    this.#ring?.weigh(this.slots[at] as EndpointSlot)
   }
 
   #set(at: number, weight: number): void {

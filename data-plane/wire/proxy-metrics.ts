@@ -48,6 +48,23 @@ const COUNTERS: readonly Source[] = [
     name: 'millrace_client_connections_silent_total',
     help: 'Client connections closed because nobody answered a PING.',
   },
+  {
+    total: 'prompts.warm',
+    name: 'millrace_prompts_warm_total',
+    help: 'Prompts of PREFIX models sent to an endpoint that had their beginning.',
+  },
+  {
+    total: 'prompts.busy',
+    name: 'millrace_prompts_busy_total',
+    help: 'Prompts whose beginning some endpoint had, which were sent elsewhere because of its load.',
+  },
+  { total: 'prompts.cold', name: 'millrace_prompts_cold_total', help: 'Prompts of which no endpoint was known to have the beginning.' },
+  { total: 'prompts.recorded', name: 'millrace_prompt_blocks_total', help: 'Blocks of prompts that the prefix table wrote down.' },
+  {
+    total: 'prompts.evicted',
+    name: 'millrace_prompt_blocks_evicted_total',
+    help: 'Blocks that gave way to others in the prefix table while they still counted.',
+  },
   { total: 'dns.lookups', name: 'millrace_dns_lookups_total', help: 'Names of endpoints looked up.' },
   { total: 'dns.failures', name: 'millrace_dns_failures_total', help: 'Look-ups that failed; the last good addresses stay.' },
   { total: 'frames.in', name: 'millrace_http2_frames_in_total', help: 'HTTP/2 frames read, both sides.' },

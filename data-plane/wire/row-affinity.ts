@@ -1,6 +1,6 @@
 /** The fields of a model's row that keep together what belongs together. */
 import { z } from 'zod'
-import { type HashOn, SESSION_HEADER } from '../../core/mesh-snapshot.ts'
+import { type HashOn, type PolicyName, SESSION_HEADER } from '../../core/mesh-snapshot.ts'
 
 const header = z
   .string()
@@ -23,7 +23,21 @@ export const hashOn = z
   .refine((one) => (one.header === undefined) !== (one.parameter === undefined), 'wants either a header or a parameter')
   .transform((one): HashOn => (one.header === undefined ? { parameter: one.parameter ?? '' } : { header: one.header }))
 
-export const affinityFields = { hashOn: hashOn.optional(), pin: z.boolean().optional() }
+/** Longer than any tensor's name. */
+const INPUT_MAX = 256
+const prompt = z.strictObject({ input: z.string().min(1, 'wants the name of a tensor, for example text_input').max(INPUT_MAX) })
+
+export const affinityFields = { hashOn: hashOn.optional(), pin: z.boolean().optional(), prompt: prompt.optional() }
+
+type Row = { readonly policy: PolicyName; readonly prompt?: unknown }
+
+/** What no field shows by itself. */
+export function checkAffinity(row: Row, context: z.RefinementCtx): void {
+  if (row.prompt !== undefined && row.policy !== 'PREFIX')
+    context.addIssue({ code: 'custom', path: ['prompt'], message: 'is for the policy PREFIX: set it, or leave prompt out' })
+}
 
 /** The fields within those. */
-export const affinityKnown = { hashOn: ['header', 'parameter'] } as const satisfies Readonly<Record<string, readonly string[]>>
+export const affinityKnown = { hashOn: ['header', 'parameter'], prompt: ['input'] } as const satisfies Readonly<
+  Record<string, readonly string[]>
+>

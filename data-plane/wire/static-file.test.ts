@@ -92,6 +92,21 @@ test.each([
     GOOD.replace('"policy"', '"hashOn": { "parameter": "" }, "policy"'),
     'mesh.json:1: models[0].hashOn.parameter: wants the name of a request parameter',
   ],
+  [
+    'a prompt without a policy that asks for it',
+    GOOD.replace('"policy"', '"prompt": { "input": "text_input" }, "policy"'),
+    'mesh.json:1: models[0].prompt: is for the policy PREFIX',
+  ],
+  [
+    'a prompt in no tensor',
+    GOOD.replace('"policy": "ROUND_ROBIN"', '"prompt": { "input": "" }, "policy": "PREFIX"'),
+    'mesh.json:1: models[0].prompt.input: wants the name of a tensor',
+  ],
+  [
+    'a prompt in what does not exist',
+    GOOD.replace('"policy": "ROUND_ROBIN"', '"prompt": { "input": "x", "tensor": "y" }, "policy": "PREFIX"'),
+    'mesh.json:1: models[0].prompt.tensor: there is no such field; known are input',
+  ],
   ['a pin that is no yes or no', GOOD.replace('"policy"', '"pin": "llm", "policy"'), 'mesh.json:1: models[0].pin: '],
   ['a timeout of nothing', GOOD.replace('"policy"', '"timeouts": { "idleMs": 0 }, "policy"'), 'mesh.json:1: models[0].timeouts.idleMs: '],
   [

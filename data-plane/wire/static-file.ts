@@ -11,7 +11,7 @@ import { isEndpointId } from '../../core/ids.ts'
 import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../core/mesh-snapshot.ts'
 import { readPlainJson } from './plain-json.ts'
 import { ADMISSION_FIELDS, rowAdmission } from './row-admission.ts'
-import { affinityFields, affinityKnown } from './row-affinity.ts'
+import { affinityFields, affinityKnown, checkAffinity } from './row-affinity.ts'
 import { identityProblem } from './tls-identity.ts'
 
 /** A day: a larger number is a slip of units. */
@@ -42,13 +42,15 @@ const tls = z
 const rules = {
   models: z
     .array(
-      z.strictObject({
-        name: z.string().min(1),
-        policy: z.enum(POLICIES).default('LEAST_WAIT'),
-        timeouts: timeouts.optional(),
-        ...affinityFields,
-        admission: rowAdmission.optional(),
-      }),
+      z
+        .strictObject({
+          name: z.string().min(1),
+          policy: z.enum(POLICIES).default('LEAST_WAIT'),
+          timeouts: timeouts.optional(),
+          ...affinityFields,
+          admission: rowAdmission.optional(),
+        })
+        .superRefine(checkAffinity),
     )
     .default([]),
   routes: z

@@ -315,6 +315,7 @@ export class Worker {
     }
     for (const [band, count] of desk.waiting) totals[`waiting.${band}`] = count
     for (const [at, count] of desk.waits.counts.entries()) if (count > 0) totals[`waited.${at}`] = count
+    for (const [result, count] of Object.entries(this.#routing.prefixes)) totals[`prompts.${result}`] = count
     for (const [status, count] of this.#tally.byStatus.entries()) if (count > 0) totals[`status.${status}`] = count
     for (const [reason, count] of Object.entries(this.#tally.refusals)) totals[`refused.${reason}`] = count
     for (const [why, count] of Object.entries(this.#outliers.counts)) if (count > 0) totals[`outlier.${why}`] = count

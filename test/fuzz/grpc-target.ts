@@ -7,22 +7,30 @@ import { millis } from '../../core/units.ts'
 import { MessageWalker } from '../../data-plane/grpc/message-walker.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from '../../data-plane/grpc/request-head.ts'
 import { RequestScanner } from '../../data-plane/grpc/request-scanner.ts'
-import { NO_WISHES } from '../../data-plane/grpc/scan-wishes.ts'
+import { wishesOf } from '../../data-plane/grpc/scan-wishes.ts'
 import { formatTimeout, parseTimeout } from '../../data-plane/grpc/timeout.ts'
 import { type HeaderField, headerField } from '../../data-plane/http2/header-field.ts'
 import { openInflater } from '../../data-plane/wire/inflate.ts'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import type { Draw } from './draw.ts'
-import { drawRequest, type Encoding, type Facts, framed } from './infer-bytes.ts'
+import { drawRequest, type Encoding, type Facts, framed, NAMES } from './infer-bytes.ts'
 import { NOISE } from './sent-log.ts'
 import { type Counts, must, type Play, type Target } from './target.ts'
 
 const ID_MAX = 1_024
+/** Of every model the prompt is asked for: of some by the tensor's name. */
+const WISHES = wishesOf(NAMES.map((name, at) => ({ name, policy: 'PREFIX', ...(at % 2 === 0 ? {} : { prompt: { input: 'prompt' } }) })))
 
-type Verdict = Facts & { readonly refusal: string; readonly routable: boolean; readonly used: number; readonly whole: boolean }
+type Verdict = Facts & {
+  readonly prompt: string
+  readonly refusal: string
+  readonly routable: boolean
+  readonly used: number
+  readonly whole: boolean
+}
 
 function scan(bytes: Buffer, encoding: Encoding, cut: () => number): Verdict {
-  const scanner = new RequestScanner(encoding, openInflater, true, NO_WISHES)
+  const scanner = new RequestScanner(encoding, openInflater, true, WISHES)
   let used = 0
   while (used < bytes.length && !scanner.whole) {
     // Reads lie in memory that is used again.
@@ -34,7 +42,8 @@ function scan(bytes: Buffer, encoding: Encoding, cut: () => number): Verdict {
     used += stop
   }
   const { model, version, id, sequence, routable, refusal, whole } = scanner
-  return { model: model ?? '', version, id, sequence: sequence?.id ?? '', routable, refusal: refusal?.reason ?? '', used, whole }
+  const prompt = (scanner.prompt ?? []).join()
+  return { model: model ?? '', version, id, sequence: sequence?.id ?? '', routable, refusal: refusal?.reason ?? '', prompt, used, whole }
 }
 
 type Texts = { readonly model: string; readonly version: string; readonly id: string }

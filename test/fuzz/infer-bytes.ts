@@ -7,7 +7,7 @@ export type Facts = { readonly model: string; readonly version: string; readonly
 /** `facts`: of a request that has to be accepted; undefined where nobody promises that. */
 export type Request = { readonly body: Buffer; readonly facts: Facts | undefined }
 
-const NAMES = ['llm', 'mühle', 'm', 'a/b:c', `long-${'n'.repeat(200)}`, 'モデル']
+export const NAMES = ['llm', 'mühle', 'm', 'a/b:c', `long-${'n'.repeat(200)}`, 'モデル']
 const VARINT_GROUP = 128
 /** As a number that does not say so in a few bytes: seven bits a byte, with idle bytes behind. */
 export function varint(value: number, idle = 0): Buffer {
@@ -34,6 +34,18 @@ function noise(draw: Draw, most: number): Uint8Array {
   return NOISE.subarray(from, from + length)
 }
 
+/** An input of datatype BYTES, with or without its contents. */
+function textTensor(draw: Draw): Buffer {
+  const shape = [
+    textField(1, draw.pick(['prompt', 'text'])),
+    textField(2, draw.pick(['BYTES', 'BYTES', 'INT32'])),
+    lengthField(3, varint(1)),
+  ]
+  if (draw.oneIn(3)) return lengthField(5, Buffer.concat(shape))
+  const element = lengthField(8, noise(draw, draw.oneIn(10) ? 60_000 : 2_000))
+  return lengthField(5, Buffer.concat([...shape, lengthField(5, draw.oneIn(3) ? Buffer.concat([element, element]) : element)]))
+}
+
 /** Fields as any client may send them: routing in front, in any order, then tensors. */
 function legal(draw: Draw): Request {
   const facts = {
@@ -54,6 +66,7 @@ function legal(draw: Draw): Request {
   const tensors = Array.from({ length: draw.below(4) }, () => {
     if (draw.oneIn(4)) return Buffer.concat([varint(draw.between(8, 500) * 8), varint(draw.bits())])
     if (draw.oneIn(4)) return lengthField(draw.pick([5, 6]), textField(1, 'tensor'))
+    if (draw.oneIn(4)) return textTensor(draw)
     return lengthField(draw.pick([7, 7, 9]), noise(draw, draw.oneIn(20) ? 200_000 : 300))
   })
   const again = draw.oneIn(6) ? [textField(1, model)] : []

@@ -1,6 +1,6 @@
 /** One picture of the fleet, as a proxy routes by it. Immutable: a change makes a new snapshot, and one reference is swapped. */
 
-export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'ROUND_ROBIN', 'RING_HASH', 'PREFIX'] as const
+export const POLICIES = ['LEAST_WAIT', 'LEAST_REQUEST', 'PEAK_EWMA', 'PREQUAL', 'WEIGHTED', 'ROUND_ROBIN', 'RING_HASH', 'PREFIX'] as const
 export type PolicyName = (typeof POLICIES)[number]
 
 /** GRPC: another service than KServe's, reached by prefix routes only. HTTP: reached by no request. */

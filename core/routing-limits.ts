@@ -7,6 +7,11 @@ export const routingLimits = {
   attemptsMax: 3,
   retryTokensMax: 100,
   retryTokensPerSuccess: 0.1,
+  // Choosing
+  /** What a failed attempt counts as at least, where endpoints are compared by their latency. */
+  failureLatency: seconds(5),
+  /** An endpoint that PREQUAL looked at is looked at anew after this. */
+  probeAgeMax: seconds(1),
   // Outliers: endpoints that connect, and whose answers speak against them, as one worker sees it
   outlierWindow: seconds(10),
   /** Endpoints, times the models they were asked for, that are compared at the end of a window. */

@@ -172,7 +172,7 @@ export class RequestService implements RequestStreamOwner {
         continue
       }
       if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
-      this.#ledger.charge(slot)
+      this.#ledger.charge(slot, at)
       exchange.group = candidates
       if (exchange.pass !== undefined) this.desk.charge(exchange.pass)
       exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot, at)

@@ -40,7 +40,7 @@ function surveyPool(pool: Pool, headroom: number, now: Millis): Survey {
     known++
     const bound = Math.max(1, most * (headroom - 1))
     // What was reported, and what it is by now as far as this proxy knows.
-    if (load.load.queueDepth > bound && load.load.queueDepth + slot.dispatchedSince - slot.finishedSince > bound) full++
+    if (load.load.queueDepth > bound && load.load.queueDepth + slot.charged - slot.chargedAtSample > bound) full++
   }
   return { serving: pool.size, capacity: stated === pool.size ? capacity : undefined, elsewhere, known, full }
 }

@@ -3,6 +3,9 @@ import type { DatedLoad, LoadVector } from '../../core/load-vector.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
 import type { AwayReason, OutlierReason } from './away.ts'
+import { ChargeHistory } from './charge-history.ts'
+import { OthersWork } from './others-work.ts'
+import { Pace } from './pace.ts'
 import { PeakEwma } from './peak-ewma.ts'
 
 export class EndpointSlot {
@@ -13,14 +16,16 @@ export class EndpointSlot {
   burning = 0
   /** Open attempts and burning of this proxy's other workers. */
   elsewhere = 0
-  /** Since the last report's sample. */
-  dispatchedSince = 0
-  finishedSince = 0
   load: DatedLoad | undefined
   /** What the teller told, while `load` holds younger words of the server's own. */
   #told: LoadVector | undefined
   /** Who told the load; 0 is nobody whose word that it holds would count. */
   teller = 0
+  /** What this proxy held against it when the load's sample was taken. */
+  chargedAtSample = 0
+  /** What its reports taught: how fast it works, and what others hold against it. */
+  readonly pace = new Pace()
+  readonly others = new OthersWork()
   /** From an attempt's start to the first byte of its answer, as this worker saw it. */
   readonly firstByte = new PeakEwma()
   /** This proxy saw its connections fail: others come first until a fresh connection succeeds. */
@@ -40,11 +45,15 @@ export class EndpointSlot {
   lives = 0
   /** No snapshot names it any more. */
   gone = false
+  /** How often it came to another place in the routing table, for whoever remembers it from an earlier one. */
+  moves = 0
   /** The ledger has it on its list of changed rows. */
   touched = false
   successes = 0
   backpressures = 0
   failures = 0
+  /** Of those to whom nothing was ever sent there is none. */
+  #history: ChargeHistory | undefined
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint
@@ -69,13 +78,26 @@ export class EndpointSlot {
     return this.endpoint.slowStart !== undefined || this.ramp < 1 || this.trust < 1
   }
 
+  /** Before any of the charges changes. */
+  noteCharge(now: Millis): void {
+    this.#history ??= new ChargeHistory()
+    this.#history.note(this.charged, now)
+  }
+
+  holdElsewhere(charged: number, now: Millis): void {
+    this.noteCharge(now)
+    this.elsewhere = charged
+  }
+
   /** Undefined: not known. */
   report(load: DatedLoad | undefined, teller = 0): void {
+    const before = this.load
+    if (before !== undefined && load !== undefined) this.#notePace(before, load.sampledAt)
     this.load = load
     this.#told = undefined
     this.teller = teller
-    this.dispatchedSince = 0
-    this.finishedSince = 0
+    if (load === undefined) this.others.forget()
+    else this.#noteOthers(load, before?.sampledAt)
   }
 
   /** What this teller told of its load was still so at that time: as good as if it had been told again. Nobody knows that of one that is silent. */
@@ -87,12 +109,21 @@ export class EndpointSlot {
 
   /** What the server itself told with an answer: younger than any report. A part that says nothing of the queue makes what was known of it no younger. */
   reportInBand(part: LoadVector, at: Millis): void {
-    const known = this.load
-    this.#told ??= known?.load ?? {}
-    const sampledAt = part.queueDepth === undefined ? (known?.sampledAt ?? at) : at
-    this.load = { load: { ...known?.load, ...part }, sampledAt }
-    if (part.queueDepth === undefined) return
-    this.dispatchedSince = 0
-    this.finishedSince = 0
+    const before = this.load
+    this.#told ??= before?.load ?? {}
+    const load = { load: { ...before?.load, ...part }, sampledAt: part.queueDepth === undefined ? (before?.sampledAt ?? at) : at }
+    if (before !== undefined) this.#notePace(before, load.sampledAt)
+    this.load = load
+    if (part.queueDepth !== undefined) this.#noteOthers(load, before?.sampledAt)
+  }
+
+  /** `load` stood until then. */
+  #notePace({ load, sampledAt }: DatedLoad, until: Millis): void {
+    this.pace.note(load, this.endpoint.capacity, until - sampledAt)
+  }
+
+  #noteOthers({ load, sampledAt }: DatedLoad, before: Millis | undefined): void {
+    this.chargedAtSample = this.#history?.heldAt(sampledAt, this.charged) ?? this.charged
+    this.others.note(load, this.chargedAtSample, before === undefined ? Number.POSITIVE_INFINITY : sampledAt - before)
   }
 }

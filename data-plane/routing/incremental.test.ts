@@ -144,6 +144,7 @@ test('a policy keeps its place when the picture changes around it', () => {
     ...randomEndpoint(id, draw),
     protocol: 'KSERVE_GRPC',
     models: ['a'],
+    weight: 100,
     state: 'READY',
     freshness: 'fresh',
   })

@@ -1,40 +1,113 @@
 /**
- * The shorter expected wait, of two drawn by weight:
- *   (queue reported + dispatched since that sample − finished since) / rate + λ·k / (1 − k), with k the KV-cache use.
- * A report that is old loses to one that is fresh; when both are old or absent our own charges decide alone. Unknown is neither idle nor overloaded.
+ * The shortest expected wait, of two endpoints drawn by weight; while the better one would have to be waited for, up to three more are drawn:
+ *   (requests in the server at its last reports + sent since − ended since − its places) / its pace + λ·k / (1 − k), with k the KV-cache use, in seconds.
+ * What a report tells fades as it ages: a queue may change by as much as time passes, so waits that differ by less than a share of their reports' ages are
+ * alike. Of two that are alike a hot one (what it holds, by its pace, is above a quantile of what was seen lately) loses to a cold one; then the one with
+ * fewer of our requests by its pace wins, then the one whose first bytes come sooner.
+ * A signal that is too old loses to a fresh one. Without a fresh signal our own ledger decides: fewer requests by weight, and sooner first bytes.
  */
-import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
-import { compareCharges, rate } from './least-request.ts'
-import type { Policy } from './policy.ts'
+import { expectedWait, requestsAhead, signalOf, workOf } from './expected-wait.ts'
+import { rate } from './least-request.ts'
+import type { Policy, Terms } from './policy.ts'
 import { betterOfTwo } from './pool.ts'
+import { HOT_QUANTILE, RecentQuantile } from './recent-quantile.ts'
+import { loadAge } from './signal-age.ts'
 
-/** How much a full KV cache weighs against queued requests. */
-const KV_FACTOR = 0.15
-const KV_MOST = 0.999
+const REDRAWS = 3
+/** Of the sum of two reports' ages: by less, waits do not differ. */
+const ALIKE_SHARE = 0.25
+const MS_PER_SECOND = 1_000
+/** Requests per second at weight 1, until some endpoint's pace is known. */
+const PACE_ASSUMED = 0.01
+/** A pace is taken for this many times what its weight makes of it at most, and for as small a part at least. */
+const PACE_SPREAD = 8
+const PACES_REMEMBERED = 64
 
-export const leastWait: Policy = {
-  name: 'LEAST_WAIT',
-  choose: (pool, ask) => betterOfTwo(pool, ask, (a, b) => compareWaits(a, b, ask.now)),
-  terms: (slot, { now }) => ({ wait: expectedWait(slot, now), charged: slot.charged, rate: rate(slot) }),
+export function leastWait(): Policy {
+  const waits = new Waits()
+  return {
+    name: 'LEAST_WAIT',
+    choose(pool, ask) {
+      const { now, draw, compared } = ask
+      let best = betterOfTwo(pool, ask, (a, b) => waits.compare(a, b, now))
+      for (let more = 0; more < REDRAWS && pool.size > 2 && waits.mustWait(best, now); more++) {
+        const next = pool.slotAt(pool.drawIndex(draw()))
+        compared?.push(next)
+        if (next !== best && waits.compare(next, best, now) < 0) best = next
+      }
+      return best
+    },
+    terms: (slot, { now }) => waits.terms(slot, now),
+  }
 }
 
-export function compareWaits(a: EndpointSlot, b: EndpointSlot, now: Millis): number {
-  const waitA = expectedWait(a, now)
-  const waitB = expectedWait(b, now)
-  if (typeof waitA === 'number' && typeof waitB === 'number' && waitA !== waitB) return waitA - waitB
-  if (waitA === 'stale' && typeof waitB === 'number') return 1
-  if (waitB === 'stale' && typeof waitA === 'number') return -1
-  return compareCharges(a, b)
+/** Waits by one measure, which is learned: how fast endpoints are for their weight, and how much is much. */
+class Waits {
+  /** Requests per second at weight 1, over the endpoints whose pace is known. */
+  #paceAtWeight = PACE_ASSUMED
+  /** Seconds of work that endpoints held. */
+  readonly #held = new RecentQuantile(HOT_QUANTILE)
+
+  /** Below zero where the first is the better. */
+  compare(a: EndpointSlot, b: EndpointSlot, now: Millis): number {
+    const signalA = signalOf(a, now)
+    const signalB = signalOf(b, now)
+    if (signalA === 'stale' && signalB === 'fresh') return 1
+    if (signalB === 'stale' && signalA === 'fresh') return -1
+    const paceA = this.#paceOf(a)
+    const paceB = this.#paceOf(b)
+    const heldA = workOf(a) / paceA
+    const heldB = workOf(b) / paceB
+    this.#held.note(heldA)
+    this.#held.note(heldB)
+    const fresh = signalA === 'fresh' && signalB === 'fresh'
+    if (fresh) {
+      const apart = expectedWait(a, paceA) - expectedWait(b, paceB)
+      const ages = (loadAge(a, now) ?? 0) + (loadAge(b, now) ?? 0)
+      if (Math.abs(apart) > (ALIKE_SHARE * ages) / MS_PER_SECOND) return apart
+    }
+    const hotAbove = this.#held.value
+    if (heldA > hotAbove !== heldB > hotAbove) return heldA - heldB
+    if (!fresh) return compareLedgers(a, b, now)
+    return (a.charged + 1) / paceA - (b.charged + 1) / paceB || compareFirstBytes(a, b, now)
+  }
+
+  mustWait(slot: EndpointSlot, now: Millis): boolean {
+    return signalOf(slot, now) === 'fresh' ? requestsAhead(slot) > 0 : workOf(slot) / this.#paceOf(slot) > this.#held.value
+  }
+
+  terms(slot: EndpointSlot, now: Millis): Terms {
+    const signal = signalOf(slot, now)
+    const pace = this.#paceOf(slot)
+    return {
+      wait_s: signal === 'fresh' ? expectedWait(slot, pace) : signal === 'stale' ? 'too old' : 'unknown',
+      ...{ work: workOf(slot), pace_per_s: pace, held_s: workOf(slot) / pace, hot_above_s: finite(this.#held.value) },
+      first_byte_ms: slot.firstByte.read(now) ?? 'unknown',
+    }
+  }
+
+  /** Requests per second: as its reports show, within bounds, since a server that fails quickly looks fast. */
+  #paceOf(slot: EndpointSlot): number {
+    const weight = rate(slot)
+    const learned = slot.endpoint.weight > 0 ? slot.pace.perSecond : undefined
+    if (learned === undefined) return weight * this.#paceAtWeight
+    const trusted = learned * slot.trust
+    this.#paceAtWeight += (trusted / weight - this.#paceAtWeight) / PACES_REMEMBERED
+    const usual = weight * this.#paceAtWeight
+    return Math.min(Math.max(trusted, usual / PACE_SPREAD), usual * PACE_SPREAD)
+  }
 }
 
-/** In units of one request at weight 100. */
-function expectedWait(slot: EndpointSlot, now: Millis): number | 'unknown' | 'stale' {
-  const { load } = slot
-  if (load === undefined || load.load.queueDepth === undefined) return 'unknown'
-  if (now - load.sampledAt > limits.loadAgeMax) return 'stale'
-  const work = Math.max(0, load.load.queueDepth + slot.dispatchedSince - slot.finishedSince)
-  const k = Math.min(load.load.kvCacheUse ?? 0, KV_MOST)
-  return (work * 100) / rate(slot) + (KV_FACTOR * k) / (1 - k)
+const finite = (value: number): number | 'unknown' => (Number.isFinite(value) ? value : 'unknown')
+
+/** By what this proxy knows by itself. The root, because what a first byte took says less than how many requests are there: it also depends on the request. */
+function compareLedgers(a: EndpointSlot, b: EndpointSlot, now: Millis): number {
+  const sooner = Math.sqrt((a.firstByte.read(now) ?? 0) / (b.firstByte.read(now) ?? 0))
+  const factor = sooner > 0 && sooner < Number.POSITIVE_INFINITY ? sooner : 1
+  return (factor * (a.charged + 1)) / rate(a) - (b.charged + 1) / rate(b)
 }
+
+const compareFirstBytes = (a: EndpointSlot, b: EndpointSlot, now: Millis): number =>
+  (a.firstByte.read(now) ?? 0) - (b.firstByte.read(now) ?? 0)

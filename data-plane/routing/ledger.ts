@@ -23,9 +23,9 @@ export class Ledger {
   /** Slots with news for whoever adds up, each once. */
   #touched: EndpointSlot[] = []
 
-  charge(slot: EndpointSlot): void {
+  charge(slot: EndpointSlot, now: Millis): void {
+    slot.noteCharge(now)
     slot.inFlight++
-    slot.dispatchedSince++
     this.open++
     if (!slot.touched) this.touch(slot)
   }
@@ -33,12 +33,15 @@ export class Ledger {
   /** `burning`: the endpoint was told to stop and has not confirmed it; it stays charged until the limit passes. */
   settle(slot: EndpointSlot, outcome: Outcome, burning: boolean, now: Millis): void {
     assert(slot.inFlight > 0, 'a charge is settled once')
+    slot.noteCharge(now)
     slot.inFlight--
     this.open--
-    slot.finishedSince++
     if (outcome === 'success') slot.successes++
     else if (outcome === 'backpressure') slot.backpressures++
-    else if (outcome === 'failure') slot.failures++
+    else if (outcome === 'failure') {
+      slot.failures++
+      slot.firstByte.punish(limits.failureLatency, now)
+    }
     if (!slot.touched) this.touch(slot)
     if (!burning) return
     slot.burning++
@@ -51,6 +54,7 @@ export class Ledger {
     let cold = 0
     while (cold < this.#embers.length && (this.#embers[cold] as Ember).until <= now) {
       const { slot } = this.#embers[cold] as Ember
+      slot.noteCharge(now)
       slot.burning--
       this.burning--
       if (!slot.touched) this.touch(slot)

@@ -27,7 +27,7 @@ export class Candidates {
   constructor(own: TieredGroup, any: TieredGroup) {
     this.own = own
     this.#any = any
-    this.tiers = own.tiers.map((set, at) => new Pool(set, any.tiers[at] as WeightedSet))
+    this.tiers = own.tiers.map((set, at) => new Pool([set, any.tiers[at] as WeightedSet]))
   }
 
   get size(): number {

@@ -22,4 +22,9 @@ export class PeakEwma {
     this.#at = now
     this.#known = true
   }
+
+  /** A failure is not quick because it came quickly: it counts as this slow at least. */
+  punish(least: Millis, now: Millis): void {
+    this.record(millis(Math.max(least, this.read(now) ?? 0)), now)
+  }
 }

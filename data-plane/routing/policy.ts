@@ -4,11 +4,14 @@ import type { Ask } from './ask.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { leastRequest } from './least-request.ts'
 import { leastWait } from './least-wait.ts'
+import { peakLatency } from './peak-latency.ts'
 import type { Pool } from './pool.ts'
 import { prefix } from './prefix.ts'
 import { PrefixIndex } from './prefix-index.ts'
+import { prequal } from './prequal.ts'
 import { ringHash } from './ring-hash.ts'
 import { roundRobin } from './round-robin.ts'
+import { weighted } from './weighted.ts'
 
 /** What a policy saw of one endpoint, term by term, for whoever asks why: numbers in the policy's own units, or a word where there is none. */
 export type Terms = Readonly<Record<string, number | string>>
@@ -21,19 +24,25 @@ export type Policy = {
   terms(slot: EndpointSlot, ask: Ask): Terms
 }
 
-/** A policy may hold a cursor, so each model gets its own. */
+/** A policy may remember something from one choice to the next, so each model gets its own. */
 export function createPolicy(name: PolicyName, prefixes = new PrefixIndex()): Policy {
   switch (name) {
     case 'LEAST_WAIT':
-      return leastWait
+      return leastWait()
     case 'LEAST_REQUEST':
       return leastRequest
+    case 'PEAK_EWMA':
+      return peakLatency
+    case 'PREQUAL':
+      return prequal()
+    case 'WEIGHTED':
+      return weighted
     case 'ROUND_ROBIN':
       return roundRobin()
     case 'RING_HASH':
-      return ringHash(leastWait)
+      return ringHash(leastWait())
     case 'PREFIX':
-      return prefix(leastWait, prefixes)
+      return prefix(leastWait(), prefixes)
     default:
       return name satisfies never
   }

@@ -52,8 +52,31 @@ describe.each(POLICIES)('%s keeps the contract of every policy:', (name) => {
     const policy = createPolicy(name)
     const ledger = new Ledger()
     const draw = seeded(5)
-    for (let i = 0; i < 4_000; i++) ledger.charge(policy.choose(pool, ask(draw)))
+    for (let i = 0; i < 4_000; i++) ledger.charge(policy.choose(pool, ask(draw)), now)
     for (const one of slots) expect(one.inFlight).toBeGreaterThan(900)
+  })
+
+  test('whatever rows and reports come, its choice serves and its terms are numbers or words', () => {
+    const draw = seeded(9)
+    const odd = [0, 1e-9, 0.001, 1, 1e9, 1e300]
+    const any = (): number => odd[Math.floor(draw() * odd.length)] as number
+    const slots = Array.from({ length: 12 }, (_, at) => slot(`e${at}`, { weight: any(), capacity: Math.floor(Math.min(any(), 1e6)) }))
+    const pool = createPool(slots)
+    const policy = createPolicy(name)
+    const ledger = new Ledger()
+    for (let step = 0; step < 3_000; step++) {
+      const at = millis(step * 7)
+      const one = slots[Math.floor(draw() * slots.length)] as EndpointSlot
+      const load = { queueDepth: any(), requestsPerSecond: any(), kvCacheUse: draw() * 1.2, ...(draw() < 0.5 && { running: any() }) }
+      if (draw() < 0.3) one.report(draw() < 0.1 ? undefined : { load, sampledAt: millis(at - draw() * 3_000) })
+      if (draw() < 0.2) one.firstByte.record(millis(any()), at)
+      const chosen = policy.choose(pool, { now: at, draw, excluded: [] })
+      expect(pool.slots).toContain(chosen)
+      for (const [term, value] of Object.entries(policy.terms(chosen, ask(draw, at)))) expect(value, term).not.toBeNaN()
+      ledger.charge(chosen, at)
+      if (draw() < 0.8 && one.inFlight > 0) ledger.settle(one, draw() < 0.2 ? 'failure' : 'success', draw() < 0.1, at)
+      ledger.expire(at)
+    }
   })
 })
 
@@ -85,38 +108,6 @@ test.each(
   const fair = 0.1 / (size - 1 + 0.1)
   expect(share).toBeGreaterThan(fair / 2)
   expect(share).toBeLessThan(2.2 * fair)
-})
-
-test('LEAST_WAIT turns away from a deep queue, and LEAST_REQUEST from its own charges', () => {
-  const [deep, idle, other] = [slot('deep'), slot('idle'), slot('other')]
-  for (const one of [deep, idle, other]) one.report({ load: { queueDepth: one === deep ? 50 : 0 }, sampledAt: now })
-  const pool = createPool([deep, idle, other])
-  const draw = seeded(2)
-  const waits = createPolicy('LEAST_WAIT')
-  for (let i = 0; i < 500; i++) expect(waits.choose(pool, ask(draw))).not.toBe(deep)
-  idle.inFlight = 9
-  const requests = createPolicy('LEAST_REQUEST')
-  for (let i = 0; i < 500; i++) expect(requests.choose(createPool([idle, other]), ask(draw))).toBe(other)
-})
-
-test('what was dispatched since the report counts as if it were reported', () => {
-  const [a, b] = [slot('a'), slot('b')]
-  for (const one of [a, b]) one.report({ load: { queueDepth: 0 }, sampledAt: now })
-  a.dispatchedSince = 3
-  expect(createPolicy('LEAST_WAIT').choose(createPool([a, b]), ask(seeded(1)))).toBe(b)
-  a.report({ load: { queueDepth: 0 }, sampledAt: now })
-  expect(a.dispatchedSince).toBe(0)
-})
-
-test('a stale report loses to a fresh one, and two stale ones fall back to the ledger', () => {
-  const [old, fresh] = [slot('old'), slot('fresh')]
-  old.report({ load: { queueDepth: 0 }, sampledAt: millis(0) })
-  fresh.report({ load: { queueDepth: 4 }, sampledAt: millis(9_000) })
-  const policy = createPolicy('LEAST_WAIT')
-  const pool = createPool([old, fresh])
-  expect(policy.choose(pool, ask(seeded(1), millis(10_000)))).toBe(fresh)
-  fresh.inFlight = 5
-  expect(policy.choose(pool, ask(seeded(1), millis(60_000)))).toBe(old)
 })
 
 test('tiers are asked in order: serving, busy, last resort, ejected, and FAILED only in panic; DRAINING and STARTING never', () => {
@@ -221,7 +212,7 @@ test('the longest route prefix wins', () => {
 test('the ledger is open attempts plus burning, and what burns goes out', () => {
   const ledger = new Ledger()
   const [a, b] = [slot('a'), slot('b')]
-  for (const one of [a, a, b]) ledger.charge(one)
+  for (const one of [a, a, b]) ledger.charge(one, now)
   expect([ledger.open, a.inFlight, b.inFlight]).toEqual([3, 2, 1])
   ledger.settle(a, 'neither', true, millis(0))
   ledger.settle(b, 'success', false, millis(0))

@@ -35,6 +35,7 @@ export class TieredGroup {
       this.tiers[tier]?.weigh(place.at, weightOf(slot))
       return
     }
+    slot.moves++
     if (place !== undefined) this.#leave(place)
     const at = this.tiers[tier]?.add(slot, weightOf(slot)) ?? 0
     if (place === undefined) this.#places.set(slot, { tier, at })
@@ -47,6 +48,7 @@ export class TieredGroup {
   drop(slot: EndpointSlot): void {
     const place = this.#places.get(slot)
     if (place === undefined) return
+    slot.moves++
     this.#leave(place)
     this.#places.delete(slot)
   }

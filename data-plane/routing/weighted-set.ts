@@ -4,6 +4,7 @@
  */
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { HashRing } from './hash-ring.ts'
+import { isSecondsTurn } from './turn.ts'
 
 const CAPACITY_FIRST = 4
 
@@ -17,6 +18,11 @@ export class WeightedSet {
   /** Kept from when somebody first asks for them. */
   #ring: HashRing | undefined
   #members: Set<EndpointSlot> | undefined
+
+  /** Places that there is room for. */
+  get capacity(): number {
+    return this.#capacity
+  }
 
   get total(): number {
     return this.#sums[1] as number
@@ -86,6 +92,18 @@ export class WeightedSet {
         point -= left
         node++
       }
+    }
+    return node - leaves
+  }
+
+  /** The place whose turn it is: at each branch its two sides take turns by their sums. `turns` is the caller's, and has `capacity` numbers. */
+  turn(turns: Float64Array): number {
+    const sums = this.#sums
+    const leaves = this.#capacity
+    let node = 1
+    while (node < leaves) {
+      const second = sums[2 * node + 1] as number
+      node = 2 * node + (second > 0 && isSecondsTurn(turns, node, sums[2 * node] as number, second) ? 1 : 0)
     }
     return node - leaves
   }

@@ -169,10 +169,7 @@ export class Worker {
     for (const { id, load, ageMs, teller } of loads)
       this.#routing.slot(id)?.report(load === undefined ? undefined : { load, sampledAt: millis(now - ageMs) }, teller)
     if (hold !== undefined) this.#routing.loadsHold(hold.teller, millis(now - hold.ageMs))
-    for (const [id, charged] of elsewhere) {
-      const slot = this.#routing.slot(id)
-      if (slot !== undefined) slot.elsewhere = charged
-    }
+    for (const [id, charged] of elsewhere) this.#routing.slot(id)?.holdElsewhere(charged, now)
     this.#service.desk.onFleet()
   }
 

@@ -84,7 +84,7 @@ export class SimProxy {
     const slot = pick(candidates, ask)
     if (slot === undefined) return undefined
     checkChoice(slot, candidates, excluded)
-    this.ledger.charge(slot)
+    this.ledger.charge(slot, now)
     this.#open++
     checkLedger(this.ledger, this.#open)
     request.slot = slot

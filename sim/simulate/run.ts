@@ -6,22 +6,24 @@
 import { assert } from '../../core/assert.ts'
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
+import type { EndpointSlot } from '../../data-plane/routing/endpoint-slot.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { seededDraw } from '../model-server/queue.ts'
 import { Timeline } from './engine/timeline.ts'
+import { Bus } from './mesh/bus.ts'
 import { WeightWatch } from './mesh/checks.ts'
 import { SimControlPlane } from './mesh/control-plane.ts'
 import { SimNode } from './mesh/node.ts'
 import { type Chooser, SimProxy } from './mesh/proxy.ts'
+import { FIRST_TRY_MS, Reconnects } from './mesh/reconnects.ts'
 import { Request, type RequestEnd } from './mesh/request.ts'
 import { type Measures, Tally } from './report/measures.ts'
+import { capacityPerSecond, trafficOf } from './scenario/fleet-capacity.ts'
 import type { Fault, Scenario, ServerRules } from './scenario/scenario.ts'
 import { BatchServer } from './servers/batch-server.ts'
-import { batchCapacity, slotCapacity } from './servers/capacity.ts'
 import type { Server, ServerEvents } from './servers/server.ts'
 import { SlotServer } from './servers/slot-server.ts'
 import type { Arrival, Traffic, TrafficSource } from './workload/arrival.ts'
-import { meanRequest, Workload } from './workload/workload.ts'
 
 export type RunOptions = {
   readonly load: number
@@ -63,21 +65,6 @@ const FLAP = 11
 const FIRST_ARRIVAL = millis(2_000)
 const OUTCOMES_PERIOD_MS = 1_000
 const FLAP_PERIOD_MS = 2_000
-/** The first look at an endpoint whose connection failed, and the most between two. */
-const FIRST_CHECK_MS = 50
-
-export const trafficOf =
-  ({ workload }: Pick<Scenario, 'workload'>): TrafficSource =>
-  (ratePerSecond, from, draw) =>
-    new Workload(workload, ratePerSecond, from, draw)
-
-export function capacityPerSecond(scenario: Pick<Scenario, 'servers' | 'workload'>, traffic = trafficOf(scenario)): number {
-  const mean = meanRequest(traffic, seededDraw(1))
-  return scenario.servers.reduce(
-    (sum, { kind, rules }) => sum + (kind === 'batch' ? batchCapacity(rules, mean) : slotCapacity(rules, mean)),
-    0,
-  )
-}
 
 export class Run {
   readonly #scenario: Scenario
@@ -92,16 +79,13 @@ export class Run {
   readonly #weights = new WeightWatch()
   readonly #tally: Tally
   readonly #tenants: readonly Tally[]
-  readonly #busDraw: () => number
+  readonly #bus: Bus
+  readonly #reconnects = new Reconnects()
   /** When each server's next moment is planned. */
   readonly #armedAt: Float64Array
-  readonly #reports = new Map<number, NodeReport>()
-  #reportsSent = 0
   readonly #requests = new Map<number, Request>()
   #arrived = 0
   #coming: Arrival
-  readonly #checks = new Map<number, { readonly proxy: SimProxy; readonly slot: NonNullable<Request['slot']>; delay: number }>()
-  #checksBegun = 0
   readonly #from: number
   readonly #to: number
 
@@ -111,7 +95,7 @@ export class Run {
     this.#options = options
     this.#from = FIRST_ARRIVAL + 1000 * scenario.warmUpSeconds
     this.#to = this.#from + 1000 * scenario.seconds
-    this.#busDraw = seededDraw(chance * 31 + 2)
+    this.#bus = new Bus(scenario.telemetry, seededDraw(chance * 31 + 2))
     this.#proxies = Array.from(
       { length: scenario.proxies },
       (_, at) => new SimProxy(options.chooser(), seededDraw(chance * 31 + 100 + at), this.#weights),
@@ -124,13 +108,13 @@ export class Run {
     this.#nodeOf = new Map(this.#nodes.map((node) => [node.endpointId, node]))
     this.#indexOf = new Map(this.#nodes.map((node, at) => [node, at]))
     this.#armedAt = new Float64Array(this.#nodes.length).fill(Number.POSITIVE_INFINITY)
-    this.#controlPlane = new SimControlPlane(this.#proxies, (id) => this.#nodeOf.get(id)?.condition !== 'crashed', millis(0))
+    this.#controlPlane = new SimControlPlane(this.#proxies, this.#takes, millis(0))
     this.#tally = new Tally(scenario.ttftGoalMs)
     this.#tenants = scenario.workload.tenants.map(() => new Tally(scenario.ttftGoalMs))
     const rate = load * capacityPerSecond(scenario, traffic)
     this.#traffic = traffic(rate, FIRST_ARRIVAL, seededDraw(seed))
     this.#coming = this.#traffic.next()
-    this.#plan()
+    this.#plan(seededDraw(chance * 31 + 3))
   }
 
   /** `onProgress`: now and then, with the share that is played. */
@@ -157,9 +141,10 @@ export class Run {
     return this.#timeline.now < this.#to || this.#requests.size > 0
   }
 
-  #plan(): void {
+  /** Agents do not look all at once. */
+  #plan(draw: () => number): void {
     const timeline = this.#timeline
-    for (const at of this.#nodes.keys()) timeline.plan(limits.samplePeriod * this.#busDraw(), LOOK, at)
+    for (const at of this.#nodes.keys()) timeline.plan(limits.samplePeriod * draw(), LOOK, at)
     timeline.plan(limits.membershipCoalesce, TICK, 0)
     timeline.plan(OUTCOMES_PERIOD_MS, OUTCOMES, 0)
     timeline.plan(limits.ledgerReportPeriod, EMBERS, 0)
@@ -198,7 +183,7 @@ export class Run {
       case FAULT_ENDS:
         return this.#onFault(this.#scenario.faults[who] as Fault, who, false, now)
       case CONNECTION:
-        return this.#tryConnection(who, now)
+        return this.#reconnect(who, now)
       case FLAP:
         return this.#flap(who, now)
       default:
@@ -229,7 +214,7 @@ export class Run {
       if (offered === 'taken') return this.#arm(node)
       proxy.settle(request, offered === 'refused' ? 'backpressure' : 'failure', now)
       if (offered === 'error') return this.#end(request, 'failed', now)
-      if (offered === 'unreachable' && !slot.ejected) this.#eject(proxy, slot, now)
+      if (offered === 'unreachable') this.#eject(proxy, slot, now)
       request.excluded.push(slot)
       if (!proxy.mayRetry(request, offered === 'unreachable')) return this.#end(request, offered === 'refused' ? 'refused' : 'failed', now)
     }
@@ -299,16 +284,12 @@ export class Run {
   // ——— telemetry ———
 
   #publish(report: NodeReport): void {
-    const { delayMs, jitterMs, lostShare } = this.#scenario.telemetry
-    if (this.#busDraw() < lostShare) return
-    const id = this.#reportsSent++
-    this.#reports.set(id, report)
-    this.#timeline.plan(this.#timeline.now + delayMs + jitterMs * this.#busDraw(), HEAR, id)
+    const sent = this.#bus.send(report)
+    if (sent !== undefined) this.#timeline.plan(this.#timeline.now + sent.takesMs, HEAR, sent.id)
   }
 
   #hear(id: number, now: Millis): void {
-    const report = this.#reports.get(id)
-    this.#reports.delete(id)
+    const report = this.#bus.take(id)
     if (report !== undefined) this.#controlPlane.hear(report, now)
   }
 
@@ -352,7 +333,7 @@ export class Run {
       const { slot } = request
       proxy.settle(request, 'failure', now)
       if (slot !== undefined) {
-        if (!slot.ejected) this.#eject(proxy, slot, now)
+        this.#eject(proxy, slot, now)
         request.excluded.push(slot)
       }
       if (request.firstTokenAt === undefined && proxy.mayRetry(request, true)) this.#attempt(request, now)
@@ -360,25 +341,18 @@ export class Run {
     }
   }
 
-  /** Others come first until a fresh connection succeeds. */
-  #eject(proxy: SimProxy, slot: NonNullable<Request['slot']>, now: Millis): void {
-    proxy.setEjected(slot, true)
-    const id = this.#checksBegun++
-    this.#checks.set(id, { proxy, slot, delay: limits.ejectionFirst })
-    this.#timeline.plan(now + FIRST_CHECK_MS, CONNECTION, id)
+  #eject(proxy: SimProxy, slot: EndpointSlot, now: Millis): void {
+    const id = this.#reconnects.begin(proxy, slot)
+    if (id !== undefined) this.#timeline.plan(now + FIRST_TRY_MS, CONNECTION, id)
   }
 
-  #tryConnection(id: number, now: Millis): void {
-    const check = this.#checks.get(id)
-    if (check === undefined) return
-    if (this.#nodeOf.get(check.slot.id)?.condition === 'crashed') {
-      this.#timeline.plan(now + check.delay, CONNECTION, id)
-      check.delay = Math.min(2 * check.delay, limits.ejectionMax)
-      return
-    }
-    this.#checks.delete(id)
-    check.proxy.setEjected(check.slot, false)
+  #reconnect(id: number, now: Millis): void {
+    const again = this.#reconnects.try(id, this.#takes)
+    if (again !== undefined) this.#timeline.plan(now + again, CONNECTION, id)
   }
+
+  /** Whether something at the endpoint takes connections. */
+  readonly #takes = (endpoint: string): boolean => this.#nodeOf.get(endpoint)?.condition !== 'crashed'
 
   #flap(at: number, now: Millis): void {
     const fault = this.#scenario.faults[at] as Fault

@@ -9,7 +9,8 @@ import { CHOOSERS, type ChooserName, chooserOf, isPolicy } from '../../sim/simul
 import { loadChart } from '../../sim/simulate/report/charts.ts'
 import { middleOf } from '../../sim/simulate/report/middle.ts'
 import type { Results, Row } from '../../sim/simulate/report/results.ts'
-import { capacityPerSecond, Run } from '../../sim/simulate/run.ts'
+import { Run } from '../../sim/simulate/run.ts'
+import { capacityPerSecond } from '../../sim/simulate/scenario/fleet-capacity.ts'
 import { parseScenario } from '../../sim/simulate/scenario/read-scenario.ts'
 
 const SCENARIOS = fileURLToPath(new URL('../../sim/scenarios/', import.meta.url))

@@ -1,9 +1,11 @@
 /**
- * `node test/simulate/publish.ts [scenario …]`: plays the shipped scenarios, all of them unless named, and writes docs/routing.json, the charts, and the tables
- * of docs/routing.md, which is written by hand but for what stands between its marks.
+ * `node test/simulate/publish.ts [--loads 0.9,1] [--seeds 1,2,3] [scenario …]`: plays the shipped scenarios, all of them and at all their loads unless named, takes what it played
+ * into docs/routing.json, and writes the charts and the tables of docs/routing.md, which is written by hand but for what stands between its marks.
  */
+
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { showNumber, table } from '../../core/show/table.ts'
 import { CHOOSERS, type ChooserName, chooserOf, isPolicy } from '../../sim/simulate/choosers.ts'
 import { loadChart } from '../../sim/simulate/report/charts.ts'
@@ -17,19 +19,28 @@ const SCENARIOS = fileURLToPath(new URL('../../sim/scenarios/', import.meta.url)
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url))
 const JSON_FILE = `${DOCS}routing.json`
 const PAGE_FILE = `${DOCS}routing.md`
-const SEEDS = [1, 2, 3]
 const SHOWN_LOAD = 0.9
 
-function play(file: string): Results {
+const { values, positionals: wanted } = parseArgs({
+  options: { loads: { type: 'string' }, seeds: { type: 'string' } },
+  allowPositionals: true,
+})
+const loads = values.loads?.split(',').map(Number)
+/** Of each measure the middle one is shown. */
+const SEEDS = (values.seeds ?? '1,2,3').split(',').map(Number)
+
+function play(file: string, before: Results | undefined): Results {
   const scenario = parseScenario(readFileSync(`${SCENARIOS}${file}`, 'utf8'), file)
   const { name, about, ttftGoalMs } = scenario
-  const rows: Row[] = []
-  for (const load of scenario.loads)
+  const played: Row[] = []
+  for (const load of loads ?? scenario.loads)
     for (const policy of CHOOSERS) {
       process.stderr.write(`${name}: ${policy} at ${load}\n`)
       const runs = SEEDS.map((seed) => new Run(scenario, { load, seed, chooser: () => chooserOf(policy) }).play().measures)
-      rows.push({ policy, load, measures: middleOf(runs) })
+      played.push({ policy, load, measures: middleOf(runs) })
     }
+  const again = new Set(played.map(({ load }) => load))
+  const rows = [...(before?.rows ?? []).filter(({ load }) => !again.has(load)), ...played].toSorted((a, b) => a.load - b.load)
   return { scenario: name, about, seed: SEEDS[0] as number, capacityPerSecond: capacityPerSecond(scenario), ttftGoalMs, rows }
 }
 
@@ -61,11 +72,10 @@ function writePage(all: readonly Results[]): void {
   writeFileSync(PAGE_FILE, `${page.slice(0, from + begins.length)}\n\n${overview(all)}\n\n${charts.join('\n\n')}\n\n${page.slice(to)}`)
 }
 
-const wanted = process.argv.slice(2)
 const results = new Map(known().map((one) => [one.scenario, one]))
 for (const file of globSync('*.yaml', { cwd: SCENARIOS }).sort()) {
   const name = file.replace('.yaml', '')
-  if (wanted.length === 0 || wanted.includes(name)) results.set(name, play(file))
+  if (wanted.length === 0 || wanted.includes(name)) results.set(name, play(file, results.get(name)))
 }
 const all = [...results.values()].toSorted((a, b) => a.scenario.localeCompare(b.scenario))
 writeFileSync(JSON_FILE, `${JSON.stringify(all)}\n`)

@@ -16,7 +16,7 @@ import { RoutingTable } from '../../../data-plane/routing/routing-table.ts'
 import { readEndpoint, readLoad } from '../../../data-plane/wire/read-endpoint.ts'
 import type { EndpointOutcomes, EndpointsDelta } from '../../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Rival, RivalAsk } from '../rivals/rival.ts'
-import type { Prompt } from '../workload/arrival.ts'
+import { blockHashes, LETTERS_PER_TOKEN, type Prompt } from '../workload/arrival.ts'
 import { checkCharges, checkChoice, checkLedger, type WeightWatch } from './checks.ts'
 import type { Request } from './request.ts'
 
@@ -33,6 +33,7 @@ export class SimProxy {
   readonly budget = new RetryBudget()
   retries = 0
   readonly #table = new RoutingTable()
+  readonly #policy: PolicyName
   readonly #rival: Rival | undefined
   readonly #rivalPolicy: Policy | undefined
   readonly #draw: () => number
@@ -48,6 +49,7 @@ export class SimProxy {
     this.#draw = draw
     this.#weights = weights
     const policy = chooser.kind === 'policy' ? chooser.name : 'ROUND_ROBIN'
+    this.#policy = policy
     this.#table.setHead({ version: '', models: [{ name: MODEL, policy }], routes: [] })
     if (chooser.kind === 'policy') return
     const { rival } = chooser
@@ -79,7 +81,7 @@ export class SimProxy {
     if (candidates === undefined) return undefined
     if (this.#rivalPolicy !== undefined) candidates.policy = this.#rivalPolicy
     const { prompt, excluded } = request
-    const ask: RivalAsk = { now, draw: this.#draw, excluded, key: keyOf(prompt), asked: prompt }
+    const ask: RivalAsk = { now, draw: this.#draw, excluded, key: keyOf(prompt), asked: prompt, prompt: this.#hashesOf(prompt) }
     this.#asking = ask
     const slot = pick(candidates, ask)
     if (slot === undefined) return undefined
@@ -92,6 +94,11 @@ export class SimProxy {
     request.attempts++
     this.#rival?.onSent?.(slot, ask)
     return slot
+  }
+
+  /** As the product hashes what it reads of a prompt, for the one policy that asks for it. */
+  #hashesOf(prompt: Prompt): Uint32Array | undefined {
+    return this.#policy === 'PREFIX' ? blockHashes(prompt, limits.promptBlocksMax, limits.promptBlock / LETTERS_PER_TOKEN) : undefined
   }
 
   onFirstToken({ slot, attemptAt }: Request, now: Millis): void {

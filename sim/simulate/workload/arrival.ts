@@ -25,6 +25,9 @@ export type Traffic = { next(): Arrival }
 /** Traffic at a rate, from a moment on. */
 export type TrafficSource = (ratePerSecond: number, from: Millis, draw: () => number) => Traffic
 
+/** As tokens of English text have. */
+export const LETTERS_PER_TOKEN = 4
+
 /** In tokens; what prefix caches and their trackers count in. */
 export const BLOCK_TOKENS = 16
 
@@ -32,9 +35,9 @@ export const BLOCK_TOKENS = 16
  * The chained hashes of a prompt's whole blocks: two prompts agree in the first n exactly when their first n blocks do. Whatever is in no session before
  * belongs to this turn of this session.
  */
-export function blockHashes(prompt: Prompt, blocksMax: number): Uint32Array {
-  const blocks = new Uint32Array(Math.min(Math.floor(prompt.tokens / BLOCK_TOKENS), blocksMax))
-  const systemBlocks = Math.floor(prompt.systemTokens / BLOCK_TOKENS)
+export function blockHashes(prompt: Prompt, blocksMax: number, blockTokens: number = BLOCK_TOKENS): Uint32Array {
+  const blocks = new Uint32Array(Math.min(Math.floor(prompt.tokens / blockTokens), blocksMax))
+  const systemBlocks = Math.floor(prompt.systemTokens / blockTokens)
   let chain = 0x811c9dc5
   for (let at = 0; at < blocks.length; at++) {
     const owner = at < systemBlocks ? prompt.system : ~prompt.session

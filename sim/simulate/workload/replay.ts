@@ -6,13 +6,11 @@
 import { z } from 'zod'
 import { UsageError } from '../../../core/edge/usage-error.ts'
 import { type Millis, millis } from '../../../core/units.ts'
-import type { Arrival, Traffic } from './arrival.ts'
+import { type Arrival, LETTERS_PER_TOKEN, type Traffic } from './arrival.ts'
 import { drawLength, type Lengths } from './workload.ts'
 
 /** `outputTokens` is absent where one message was the whole answer. */
 export type Recorded = { readonly at: number; readonly promptTokens: number; readonly outputTokens?: number; readonly firstByteMs?: number }
-
-const LETTERS_PER_TOKEN = 4
 
 const count = z.coerce.number().min(0)
 const decision = z.object({

@@ -3,12 +3,14 @@ import { admissionLimits } from './admission-limits.ts'
 import { agentLimits } from './agent-limits.ts'
 import { assert } from './assert.ts'
 import { routingLimits } from './routing-limits.ts'
+import { targetLimits } from './target-limits.ts'
 import { type Bytes, kib, mib, millis, seconds } from './units.ts'
 
 export const limits = {
   ...agentLimits,
   ...routingLimits,
   ...admissionLimits,
+  ...targetLimits,
   // HTTP/2: what we advertise and what we keep of a peer
   /** Never raised: any frame that we receive is then legal on the other side of a relay. */
   frameSizeMax: 16_384 as Bytes,
@@ -334,6 +336,7 @@ assert(
 )
 assert(limits.promptBlock * limits.promptBlocksMax <= limits.promptScanMax, 'what counts of a prompt passes before routing stops waiting')
 assert(limits.promptBlock % 4 === 0, 'a block is whole words')
+assert(limits.renamedInflatedMax < limits.waitingMax, 'a message that was inflated to be renamed may wait for its endpoint')
 assert(limits.keepaliveAgain > seconds(300), 'keepalive never earns too_many_pings from the defaults of gRPC servers')
 assert(limits.addressesPerNameMax <= limits.upstreamConnectionsMax, 'each address of a name can have its connection')
 assert(limits.settingsTimeout > limits.connectTimeout, 'SETTINGS come behind the connection')

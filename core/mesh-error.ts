@@ -15,6 +15,8 @@ export const REFUSALS = {
   'model-missing': { grpc: 3, retry: 'never' },
   /** Open at once on one client stream. */
   'too-many-requests': { grpc: 8, retry: 'later' },
+  /** It would have to go on under another name, and is too large to be held for that. */
+  'compressed-alias': { grpc: 8, retry: 'never' },
   'encoding-unknown': { grpc: 12, retry: 'never' },
   'scan-budget': { grpc: 8, retry: 'never' },
   'first-message-timeout': { grpc: 4, retry: 'later' },

@@ -24,7 +24,7 @@ export type Endpoint = {
   /** host:port, [v6]:port or unix:/path. */
   readonly address: string
   readonly protocol: Protocol
-  /** `*` serves every model. */
+  /** `name` serves every version of a model, `name@version` that one, `*` every model. */
   readonly models: readonly string[]
   /** ≥ 0, relative to the other endpoints of a model; 0 takes no share while others can. */
   readonly weight: number
@@ -64,6 +64,12 @@ export type Model = {
   readonly admission?: Admission | undefined
   /** For PREFIX: the tensor that holds the prompt; absent: the first of datatype BYTES. */
   readonly prompt?: { readonly input: string } | undefined
+  /** Other names by which clients may ask for it; no other row's name or alias. */
+  readonly aliases?: readonly string[] | undefined
+  /** Where requests that name no version go, in shares by weight. Followed from row to row, it never leads back. */
+  readonly split?: readonly SplitPart[] | undefined
+  /** Models that are asked instead, in this order, when no endpoint of this one can serve. */
+  readonly fallbacks?: readonly string[] | undefined
 }
 
 /** A field of the request's head, or one of KServe's request parameters. */
@@ -90,6 +96,15 @@ export type Admission = {
   readonly tenantKey?: string | undefined
   /** By tenant; 1 for those that are not named. */
   readonly weights?: Readonly<Record<string, number>> | undefined
+}
+
+export type SplitPart = {
+  /** Absent: the row's own. */
+  readonly model?: string | undefined
+  /** Absent: whichever the server takes. */
+  readonly version?: string | undefined
+  /** ≥ 0, relative to the other parts. */
+  readonly weight: number
 }
 
 /** Limits of one attempt; what is absent has none. */

@@ -25,13 +25,14 @@ import { type HeaderField, headerField } from './http2/header-field.ts'
 import { resetMalformed, Stream } from './http2/stream.ts'
 import { PlainAnswer } from './local/plain-answer.ts'
 import type { OutlierWatch } from './outliers/outlier-watch.ts'
+import { whoAnswered } from './relay/answer-fields.ts'
 import type { AnswerKind } from './relay/answer-order.ts'
 import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
 import { Exchange } from './relay/exchange.ts'
 import type { ExchangeEnd } from './relay/exchange-owner.ts'
 import { keyOf } from './relay/request-key.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
-import { candidatesOf, modelOf, whyUnserved } from './relay/targets.ts'
+import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, whyNotRenamed, whyUnserved } from './relay/targets.ts'
 import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
@@ -141,6 +142,7 @@ export class RequestService implements RequestStreamOwner {
 
   onRoutable(exchange: Exchange): void {
     this.#stopWaiting(exchange)
+    takeAim(exchange, this.#ports.routing(), this.#ports.draw, this.#ports.tally)
     this.#attempt(exchange)
   }
 
@@ -150,10 +152,14 @@ export class RequestService implements RequestStreamOwner {
     const at = ports.now()
     const left = exchange.deadline === undefined ? undefined : millis(exchange.deadline - at)
     if (left !== undefined && left <= 0) return this.#onDeadline(exchange)
+    settleAim(exchange, ports.routing(), ports.tally)
     const model = modelOf(exchange)
     const candidates = candidatesOf(exchange, ports.routing())
+    const unfit = whyNotRenamed(exchange)
+    if (unfit !== undefined) return this.onRefused(exchange, unfit)
     if (candidates === undefined) {
-      const { reason, detail } = whyUnserved(model, ports.routing())
+      if (fallBack(exchange, ports.tally, this.desk)) return this.#attempt(exchange)
+      const { reason, detail } = whyUnserved(exchange, ports.routing())
       return this.#refuse(exchange, reason, detail)
     }
     if (candidates.admission !== undefined && !this.desk.admits(exchange, model, candidates, at)) return
@@ -163,8 +169,9 @@ export class RequestService implements RequestStreamOwner {
     for (;;) {
       const slot = this.#choose(exchange, model, candidates, ask)
       if (slot === undefined) {
+        if (fallBack(exchange, ports.tally, this.desk)) return this.#attempt(exchange)
         const tried = exchange.excluded.length === 0 ? 'none is READY' : `${exchange.excluded.length} tried`
-        return this.#refuse(exchange, 'no-ready-endpoint', `model ${JSON.stringify(model)}: ${tried} of ${candidates.size} endpoints`)
+        return this.#refuse(exchange, 'no-ready-endpoint', `${modelInWords(exchange)}: ${tried} of ${candidates.size} endpoints`)
       }
       const connection = ports.open(slot)
       if (connection === undefined) {
@@ -175,8 +182,8 @@ export class RequestService implements RequestStreamOwner {
       this.#ledger.charge(slot, at)
       exchange.group = candidates
       if (exchange.pass !== undefined) this.desk.charge(exchange.pass)
-      exchange.attempt(connection, upstreamHead(exchange.head, this.#pathOf(exchange), exchange.attempts, left), slot, at)
-      if (candidates.timeouts !== undefined)
+      exchange.attempt(connection, upstreamHead(headOf(exchange), this.#pathOf(exchange), exchange.attempts, left), slot, at)
+      if (candidates.timeouts !== undefined && !exchange.over)
         exchange.patience = new Patience(this.#wheel, ports.now, candidates.timeouts, exchange, (what) => this.#onSlow(exchange, what))
       return
     }
@@ -251,7 +258,7 @@ export class RequestService implements RequestStreamOwner {
     exchange.lost = failure.kind === 'unreachable' || failure.kind === 'broken'
     this.#settle(exchange, verdict.outcome, undefined, failure.kind === 'slow')
     if (slot !== undefined && failure.kind !== 'unprocessed') exchange.excluded.push(slot)
-    if (exchange.canRetry && exchange.attempts < limits.attemptsMax && this.#mayRetry(exchange, verdict)) {
+    if (exchange.canRetry && (this.#mayRetry(exchange, verdict) || this.#mayFallBack(exchange, verdict))) {
       this.#ports.tally.retries++
       return this.#attempt(exchange)
     }
@@ -263,7 +270,7 @@ export class RequestService implements RequestStreamOwner {
   }
 
   #mayRetry(exchange: Exchange, verdict: Verdict): boolean {
-    if (REFUSALS[verdict.reason].retry !== 'elsewhere') return false
+    if (exchange.attempts >= limits.attemptsMax || REFUSALS[verdict.reason].retry !== 'elsewhere') return false
     const candidates = candidatesOf(exchange, this.#ports.routing())
     if (candidates === undefined) return false
     if (!hasUntried(candidates, exchange.excluded)) {
@@ -272,6 +279,12 @@ export class RequestService implements RequestStreamOwner {
       exchange.excluded.length = 0
     }
     return verdict.free || this.#budget.take()
+  }
+
+  /** All that may be asked of the model itself was; another model costs the budget what another endpoint does. */
+  #mayFallBack(exchange: Exchange, verdict: Verdict): boolean {
+    if (REFUSALS[verdict.reason].retry !== 'elsewhere' || exchange.aim?.hasFallback !== true) return false
+    return (verdict.free || this.#budget.take()) && fallBack(exchange, this.#ports.tally, this.desk)
   }
 
   onAnswerBegan({ slot, group, attemptAt, decision, pass }: Exchange): void {
@@ -313,11 +326,7 @@ export class RequestService implements RequestStreamOwner {
     }
   }
 
-  readonly answerFields = (exchange: Exchange): readonly HeaderField[] => {
-    const { slot } = exchange
-    if (!this.#options.nameEndpoints || slot === undefined) return NO_FIELDS
-    return [headerField('x-millrace-endpoint', slot.id), headerField('x-millrace-attempts', String(exchange.attempts))]
-  }
+  readonly answerFields = (exchange: Exchange): readonly HeaderField[] => (this.#options.nameEndpoints ? whoAnswered(exchange) : NO_FIELDS)
 
   #settle(exchange: Exchange, outcome: Outcome, status: number | undefined, burning: boolean): void {
     const { slot, group, pass } = exchange

@@ -1,5 +1,6 @@
 /** What a worker counts of its requests, and what it says of one that ended badly. */
 import type { Reason } from '../../core/mesh-error.ts'
+import type { Target } from '../routing/resolve-model.ts'
 
 export type Complaint = {
   readonly path: string
@@ -22,6 +23,8 @@ export type RequestTally = {
   /** Loads that servers told with their answers. */
   loadsInBand: number
   loadsUnreadable: number
+  /** Requests of models whose rows say where they go, by why they went there; a fall-back counts beside what was meant first. */
+  aimed: Record<Target['why'], number>
   byStatus: number[]
   refusals: Partial<Record<Reason, number>>
 }
@@ -35,6 +38,7 @@ export const newRequestTally = (): RequestTally => ({
   slowAttempts: 0,
   loadsInBand: 0,
   loadsUnreadable: 0,
+  aimed: { asked: 0, alias: 0, split: 0, fallback: 0 },
   byStatus: new Array(17).fill(0),
   refusals: {},
 })

@@ -69,6 +69,9 @@ export class RequestScanner {
   #prompt: PromptScanner | undefined
   #inPrompt = false
   #fed = 0
+  /** The name or the version stands again behind the prelude, and says the same. */
+  #repeats = false
+  #mayRepeat = true
 
   /** `keepsId`: an answer of the proxy's own will have to name the request. */
   constructor(encoding: string, openInflater: OpenInflater, keepsId: boolean, wishes: ScanWishes) {
@@ -105,6 +108,12 @@ export class RequestScanner {
   /** True in the middle of a message. */
   get torn(): boolean {
     return this.#inBody || this.#prefixAt > 0
+  }
+
+  /** The message goes on under another name, which nothing behind its prelude may say otherwise. */
+  forbidRepeats(): void {
+    this.#mayRepeat = false
+    if (this.#repeats && this.refusal === undefined) this.#refuse('model-changed', REPEATED)
   }
 
   /** Walks on, and answers where the message ends or the bytes do. Afterwards `refusal` says whether these bytes may go on. */
@@ -314,13 +323,20 @@ export class RequestScanner {
 
   #onName(text: string): void {
     this.#name = text
+    if (this.#settled) this.#onRepeat()
     if (this.#settled && text !== this.model)
       this.#refuse('model-changed', `model_name changes from ${printable(this.model)} to ${printable(text)} within one message`)
   }
 
   #onVersion(text: string): void {
     this.#version = text
+    if (this.#settled) this.#onRepeat()
     if (this.#settled && text !== this.version) this.#refuse('model-changed', 'model_version changes within one message')
+  }
+
+  #onRepeat(): void {
+    this.#repeats = true
+    if (!this.#mayRepeat) this.#refuse('model-changed', REPEATED)
   }
 
   #onParameter(source: Uint8Array, start: number, end: number): void {
@@ -346,6 +362,8 @@ export class RequestScanner {
   }
 }
 
+const REPEATED =
+  'model_name or model_version stands again behind the tensors, and this model goes by another name: write each once, before them'
 const NOTHING = new Uint8Array(0)
 const utf8 = new TextDecoder()
 const printable = (text: string | undefined): string => JSON.stringify(text ?? '')

@@ -28,7 +28,7 @@ function canServe(name: string, routing: RoutingTable): boolean | undefined {
   if (name === '' || OWN_SERVICES.includes(name)) return routing.servesAny
   const routed = routing.routeOf(`/${name}/`)
   if (routed !== undefined) return routing.servesRoutedTo(routed)
-  return routing.namesModel(name) ? routing.serves(name) : undefined
+  return routing.namesModel(name) ? routing.servesName(name) : undefined
 }
 
 /** Tells callers of the state now, and watchers of each later one. */

@@ -2,6 +2,8 @@
 import { GRPC } from '../grpc/status.ts'
 import { type HeaderField, headerField, valueText } from '../http2/header-field.ts'
 import type { Outcome } from '../routing/ledger.ts'
+import { nameOf } from '../routing/resolve-model.ts'
+import type { Exchange } from './exchange.ts'
 
 /** Of the connection to the server, not of the answer. */
 const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
@@ -33,5 +35,13 @@ export function passedOn(fields: readonly HeaderField[]): readonly HeaderField[]
       return fields
         .filter((one) => !HOP.has(one.name))
         .map((one) => (one.name === 'grpc-message' ? headerField('grpc-message', valueText(one).replace(/^[ \t]+|[ \t]+$/g, '')) : one))
+  return fields
+}
+
+/** Who answered, for those who may know. */
+export function whoAnswered({ slot, attempts, aim }: Exchange): readonly HeaderField[] {
+  if (slot === undefined) return []
+  const fields = [headerField('x-millrace-endpoint', slot.id), headerField('x-millrace-attempts', String(attempts))]
+  if (aim !== undefined) fields.push(headerField('x-millrace-model', nameOf(aim.target)))
   return fields
 }

@@ -1,6 +1,6 @@
 /** Who decides for an exchange: what happens to it is told here, and the owner's moves follow. */
 
-import type { ScanRefusal } from '../grpc/request-scanner.ts'
+import type { OpenInflater, ScanRefusal } from '../grpc/request-scanner.ts'
 import type { HeaderField } from '../http2/header-field.ts'
 import type { Stream } from '../http2/stream.ts'
 import type { Outcome } from '../routing/ledger.ts'
@@ -34,4 +34,5 @@ export type ExchangeOwner = {
   /** Fields that the proxy adds to the response head or to a whole answer. */
   readonly answerFields: (exchange: Exchange) => readonly HeaderField[]
   readonly retryCopies: { left: number }
+  readonly openInflater: OpenInflater
 }

@@ -11,6 +11,7 @@ import type { Timer } from '../admission/timer-wheel.ts'
 import type { DecisionRecord } from '../explain/decision-book.ts'
 import { MessageWalker } from '../grpc/message-walker.ts'
 import type { Method } from '../grpc/methods.ts'
+import { MessageRenamer } from '../grpc/rename-message.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import type { RequestScanner } from '../grpc/request-scanner.ts'
 import { GRPC, statusOf, statusOfReset, trailers, trailersOnly } from '../grpc/status.ts'
@@ -19,6 +20,7 @@ import type { Connection } from '../http2/connection.ts'
 import { type HeaderField, valueText } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
 import type { LossCause, Stream, StreamSink } from '../http2/stream.ts'
+import type { Aim } from '../routing/aim.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { Outcome } from '../routing/ledger.ts'
 import type { Candidates } from '../routing/model-groups.ts'
@@ -46,6 +48,8 @@ export class Exchange implements StreamSink {
   slot: EndpointSlot | undefined
   /** Among whom it was chosen. */
   group: Candidates | undefined
+  /** Where it goes, where rows say something of its model. */
+  aim: Aim | undefined
   attempts = 0
   /** When the current attempt began. */
   attemptAt = millis(0)
@@ -58,6 +62,8 @@ export class Exchange implements StreamSink {
   headSent = false
   readonly #owner: ExchangeOwner
   #up: Stream | undefined
+  /** Of the current attempt, where its server knows the model by another name. */
+  #renamer: MessageRenamer | undefined
   #kept: ByteQueue | undefined
   #committed = false
   #dispatched = false
@@ -168,13 +174,14 @@ export class Exchange implements StreamSink {
     this.#walker = new MessageWalker()
     this.#answerBegan = false
     this.#sentUp = 0
+    this.#renamer = this.aim?.renames ? new MessageRenamer(this.aim.target, this.head.encoding, this.#owner.openInflater) : undefined
     const up = connection.open(fields, this.#requestEnded && length === 0)
     up.sink = this
     this.#up = up
     let given = 0
     kept?.forEach((chunk, start, end) => {
       given += end - start
-      this.#leftUp(up.sendData(chunk, start, end, this.#requestEnded && given === length), true)
+      this.#sendUp(up, chunk, start, end, this.#requestEnded && given === length)
     })
     if (length > limits.retryCopyMax) this.#commit()
   }
@@ -315,8 +322,7 @@ export class Exchange implements StreamSink {
     const up = this.#up
     if (up !== undefined) {
       if (!this.#committed) this.#keep(source, start, end)
-      this.#leftUp(up.sendData(source, start, end, ends), true)
-      return
+      return this.#sendUp(up, source, start, end, ends)
     }
     this.#keep(source, start, end)
     if (this.#dispatched) return
@@ -365,12 +371,20 @@ export class Exchange implements StreamSink {
     this.#kept = undefined
   }
 
+  #sendUp(up: Stream, source: Uint8Array, start: number, end: number, ends: boolean): void {
+    const renamer = this.#renamer
+    if (renamer === undefined) return this.#leftUp(up.sendData(source, start, end, ends), true)
+    const left = renamer.pass(up, source, start, end, ends)
+    if (renamer.refusal === undefined) this.#leftUp(left, true)
+    else if (!this.over) this.#owner.onRefused(this, renamer.refusal)
+  }
+
   /** Bytes left towards the endpoint; the client gets credit for each byte once, however often it is sent. */
   #leftUp(count: number, atOnce: boolean): void {
     this.#sentUp += count
-    const due = this.#sentUp - this.#credited
+    const due = this.#sentUp - (this.#renamer?.grown ?? 0) - this.#credited
     if (due <= 0) return
-    this.#credited = this.#sentUp
+    this.#credited += due
     this.down.returnCredit(due, atOnce)
   }
 

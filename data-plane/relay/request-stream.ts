@@ -10,7 +10,7 @@ import type { Millis } from '../../core/units.ts'
 import { waits } from '../admission/pass.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
-import { type OpenInflater, RequestScanner } from '../grpc/request-scanner.ts'
+import { RequestScanner } from '../grpc/request-scanner.ts'
 import type { ScanWishes } from '../grpc/scan-wishes.ts'
 import { GRPC } from '../grpc/status.ts'
 import { ByteQueue } from '../http2/byte-queue.ts'
@@ -33,7 +33,6 @@ export type RequestStreamOwner = ExchangeOwner & {
   onStreamOver(stream: RequestStream): void
   /** How a model answers; when it is not known yet, `tell` hears it later. */
   answerKind(model: string, version: string, slot: EndpointSlot, tell: (kind: AnswerKind) => void): AnswerKind
-  openInflater: OpenInflater
   /** What is to be found in a message. */
   wishes(): ScanWishes
   now(): Millis
@@ -163,6 +162,7 @@ export class RequestStream implements StreamSink, MergeOwner {
     if (shared?.exchange !== undefined && !shared.ended) this.#join(shared, scanner)
     else this.#start(scanner)
     const target = this.#target
+    if (scanner.refusal !== undefined) return this.#refuseCurrent(scanner, scanner.refusal.reason, scanner.refusal.detail, 0)
     const ends = scanner.whole && !this.#targetShared
     const { length } = this.#pending
     let given = 0
@@ -182,6 +182,7 @@ export class RequestStream implements StreamSink, MergeOwner {
     lane.turns.push(turn)
     this.#order.join(turn)
     this.#target = lane.exchange
+    if (lane.exchange?.aim?.renames) scanner.forbidRepeats()
     this.#targetShared = scanner.sequence?.ends !== true
     if (!this.#targetShared) this.#sequences.delete(sequenceKey(scanner))
   }
@@ -247,7 +248,8 @@ export class RequestStream implements StreamSink, MergeOwner {
   #kindOf(lane: AnswerLane, { model, version }: RequestScanner): AnswerKind {
     const slot = lane.exchange?.slot
     if (slot === undefined || model === undefined) return 'in-order'
-    return this.#owner.answerKind(model, version, slot, (kind) => {
+    const asked = lane.exchange?.aim?.target ?? { model, version }
+    return this.#owner.answerKind(asked.model, asked.version, slot, (kind) => {
       if (!this.#merge.over) this.#merge.learn(lane, kind)
     })
   }

@@ -13,6 +13,9 @@ const seeded = (seed: number) => () => {
   return seed / 2_147_483_647
 }
 const MODELS = ['a', 'b', 'c', '*']
+/** What endpoints say that they serve. */
+const SERVED = [...MODELS, 'a@1', 'a@2', 'b@1']
+const VERSIONS = ['', '1', '2', '3']
 const PATHS = ['/x.A/m', '/x.B/m', '/y/m']
 const FRESHNESS: readonly Freshness[] = ['fresh', 'stale', 'last-resort']
 
@@ -26,7 +29,7 @@ function randomEndpoint(id: string, draw: () => number): Endpoint {
     zone: '',
     address: '127.0.0.1:1',
     protocol: draw() < 0.6 ? 'KSERVE_GRPC' : of(PROTOCOLS),
-    models: Array.from({ length: Math.floor(draw() * 3) + 1 }, () => of(MODELS)),
+    models: Array.from({ length: Math.floor(draw() * 3) + 1 }, () => of(SERVED)),
     weight: draw() < 0.2 ? 0 : draw() * 300,
     state: of(ENDPOINT_STATES),
     freshness: of(FRESHNESS),
@@ -40,9 +43,9 @@ const describeTable = (table: RoutingTable): unknown => ({
   routes: PATHS.map((path) => table.routeOf(path)),
   names: [...table.modelNames].sort(),
   servesAny: table.servesAny,
-  models: [...MODELS, 'unknown'].map((model) => ({
-    named: describeCandidates(table.candidatesFor(model)),
-    routed: describeCandidates(table.routedTo(model)),
+  models: [...SERVED, 'unknown'].map((model) => ({
+    named: VERSIONS.map((version) => describeCandidates(table.candidatesFor(model, version))),
+    routed: VERSIONS.map((version) => describeCandidates(table.routedTo(model, version))),
     serves: [table.serves(model), table.servesRoutedTo(model), table.servedOtherwise(model)],
   })),
 })

@@ -4,9 +4,11 @@
  */
 import type { Admission, HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
+import { ModelVersions } from './model-versions.ts'
 import { createPolicy } from './policy.ts'
 import { Pool } from './pool.ts'
 import { PrefixIndex } from './prefix-index.ts'
+import { namesVersion, servedModel, servedModels } from './served-model.ts'
 import { SERVING_TIERS, TieredGroup } from './tiered-group.ts'
 import type { WeightedSet } from './weighted-set.ts'
 
@@ -60,13 +62,15 @@ export class ModelGroups {
   readonly prefixes = new PrefixIndex()
   readonly #byModel = new Map<string, Candidates>()
   readonly #anyGroup = new TieredGroup()
+  /** Of models of which somebody says which version it serves. */
+  readonly #versions = new Map<string, ModelVersions>()
   readonly #any = new Candidates(new TieredGroup(), this.#anyGroup)
   /** Models that have a row: they stay known without an endpoint of their own. */
   #rows: ReadonlyMap<string, Model> = new Map()
 
-  /** The endpoints that may serve a model; undefined when none ever could. */
-  candidatesFor(model: string): Candidates | undefined {
-    const named = this.#byModel.get(model) ?? this.#any
+  /** The endpoints that may serve a model, or the version of it that was asked for; undefined when none ever could. */
+  candidatesFor(model: string, version = ''): Candidates | undefined {
+    const named = this.#groupOf(model, version)
     return named.size === 0 ? undefined : named
   }
 
@@ -87,12 +91,12 @@ export class ModelGroups {
   }
 
   namesModel(model: string): boolean {
-    return this.#byModel.has(model)
+    return this.#byModel.has(model) || this.#byWholeName(model) !== undefined
   }
 
   /** Whether a request for the model would be asked of somebody who is not taken for broken. */
-  serves(model: string): boolean {
-    return serving(this.#byModel.get(model) ?? this.#any)
+  serves(model: string, version = ''): boolean {
+    return serving(this.#groupOf(model, version))
   }
 
   /** Whether requests for some model would. */
@@ -105,10 +109,14 @@ export class ModelGroups {
   setRows(models: readonly Model[]): void {
     const before = this.#rows
     this.#rows = new Map(models.map((model) => [model.name, model]))
-    for (const model of models) this.#candidatesOf(model.name).setRules(this.prefixes, model)
+    for (const model of models) {
+      this.#candidatesOf(model.name).setRules(this.prefixes, model)
+      this.#versions.get(model.name)?.setRules(this.prefixes, model)
+    }
     for (const name of before.keys())
       if (!this.#rows.has(name)) {
         this.#byModel.get(name)?.setRules(this.prefixes)
+        this.#versions.get(name)?.setRules(this.prefixes)
         this.#forgetIfEmpty(name)
       }
   }
@@ -116,16 +124,43 @@ export class ModelGroups {
   /** Takes it in, or moves it to where it belongs now. */
   join(slot: EndpointSlot): void {
     const { models } = slot.endpoint
-    if (models.includes(ANY_MODEL)) this.#anyGroup.put(slot)
-    else for (const model of models) this.#candidatesOf(model).own.put(slot)
+    if (models.includes(ANY_MODEL)) return this.#anyGroup.put(slot)
+    if (this.#versions.size === 0 && !models.some(namesVersion)) for (const model of models) this.#candidatesOf(model).own.put(slot)
+    else for (const [model, versions] of servedModels(models)) this.#joinVersions(slot, model, versions)
   }
 
   leave(slot: EndpointSlot): void {
     this.#anyGroup.drop(slot)
-    for (const model of slot.endpoint.models) {
+    for (const entry of slot.endpoint.models) {
+      const { model } = servedModel(entry)
       this.#byModel.get(model)?.own.drop(slot)
       this.#forgetIfEmpty(model)
+      const versions = this.#versions.get(model)
+      versions?.leave(slot)
+      if (versions?.isEmpty) this.#versions.delete(model)
     }
+  }
+
+  #joinVersions(slot: EndpointSlot, model: string, versions: readonly string[]): void {
+    const { own } = this.#candidatesOf(model)
+    let known = this.#versions.get(model)
+    if (known === undefined && versions.length > 0) {
+      known = new ModelVersions(() => new Candidates(new TieredGroup(), this.#anyGroup), own.slots, this.prefixes, this.#rows.get(model))
+      this.#versions.set(model, known)
+    }
+    known?.join(slot, versions)
+    own.put(slot)
+  }
+
+  #groupOf(model: string, version: string): Candidates {
+    const ofVersion = version === '' ? undefined : this.#versions.get(model)?.candidatesFor(version)
+    return ofVersion ?? this.#byModel.get(model) ?? this.#byWholeName(model) ?? this.#any
+  }
+
+  /** A model's own name may hold the sign that parts name and version. */
+  #byWholeName(name: string): Candidates | undefined {
+    const { model, version } = servedModel(name)
+    return version === undefined ? undefined : this.#versions.get(model)?.named(version)
   }
 
   #candidatesOf(model: string): Candidates {

@@ -10,6 +10,7 @@ import { NO_WISHES, type ScanWishes, wishesOf } from '../grpc/scan-wishes.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
 import type { PrefixTally } from './prefix-index.ts'
+import { possibleTargets, type TargetRules, targetRules } from './resolve-model.ts'
 
 export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes'>
 
@@ -17,6 +18,8 @@ export class RoutingTable {
   version = ''
   /** What the rows ask of requests' messages. */
   wishes: ScanWishes = NO_WISHES
+  /** Whom requests of the models with a row go to. */
+  targets: TargetRules = new Map()
   readonly #slotOf: (endpoint: Endpoint) => EndpointSlot
   readonly #slots = new Map<string, EndpointSlot>()
   readonly #kserve = new ModelGroups()
@@ -49,8 +52,8 @@ export class RoutingTable {
   }
 
   /** The endpoints that may serve a model by KServe's own services; undefined when no endpoint ever could. */
-  candidatesFor(model: string): Candidates | undefined {
-    return this.#kserve.candidatesFor(model)
+  candidatesFor(model: string, version = ''): Candidates | undefined {
+    return this.#kserve.candidatesFor(model, version)
   }
 
   /** What became of prompts, over all models. */
@@ -64,8 +67,8 @@ export class RoutingTable {
   }
 
   /** The endpoints that a prefix route to the model leads to. */
-  routedTo(model: string): Candidates | undefined {
-    return this.#routed.candidatesFor(model)
+  routedTo(model: string, version = ''): Candidates | undefined {
+    return this.#routed.candidatesFor(model, version)
   }
 
   /** What those speak whom requests of another kind only may reach, or none; undefined when nobody else serves the model. */
@@ -73,22 +76,28 @@ export class RoutingTable {
     return (['GRPC', 'HTTP'] as const).find((protocol) => this.#byProtocol[protocol].candidatesFor(model) !== undefined)
   }
 
-  /** Models that KServe requests can name: those with a row or with an endpoint of their own. */
+  /** Models that KServe requests can name: those with a row or with an endpoint of their own, and by which other names they go. */
   get modelNames(): readonly string[] {
-    return this.#kserve.modelNames
+    return [...new Set([...this.#kserve.modelNames, ...this.targets.keys()])]
   }
 
   namesModel(model: string): boolean {
-    return this.#kserve.namesModel(model)
+    return this.targets.has(model) || this.#kserve.namesModel(model)
+  }
+
+  /** Whether a request by this name would be asked of somebody who is not taken for broken, whatever it comes to mean. */
+  servesName(name: string): boolean {
+    const names = [name, ...(this.targets.get(name)?.fallbacks ?? [])]
+    return names.some((one) => possibleTargets(this.targets, one, '').some(({ model, version }) => this.serves(model, version)))
   }
 
   /** Whether a request for the model would be asked of somebody who is not taken for broken. */
-  serves(model: string): boolean {
-    return this.#kserve.serves(model)
+  serves(model: string, version = ''): boolean {
+    return this.#kserve.serves(model, version)
   }
 
-  servesRoutedTo(model: string): boolean {
-    return this.#routed.serves(model)
+  servesRoutedTo(model: string, version = ''): boolean {
+    return this.#routed.serves(model, version)
   }
 
   /** Whether requests for some model, or by some route, would. */
@@ -138,6 +147,7 @@ export class RoutingTable {
     this.version = version
     this.wishes = wishesOf(models)
     this.#routes = [...routes].sort((a, b) => b.prefix.length - a.prefix.length)
+    this.targets = targetRules(models)
     this.#kserve.setRows(models)
     this.#routed.setRows(models)
   }

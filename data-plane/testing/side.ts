@@ -58,7 +58,7 @@ export class Side implements ConnectionEvents {
       `${stream.id} request ${fields
         .map((field) => valueText(field))
         .join(' ')
-        .slice(0, 80)}${endStream ? ' end' : ''}`,
+        .slice(0, 120)}${endStream ? ' end' : ''}`,
     )
   }
 

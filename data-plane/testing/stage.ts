@@ -1,6 +1,6 @@
 /** The whole story in memory, for tests: a client's connection, the service, and a server's connection for each endpoint. */
 import { limits } from '../../core/limits.ts'
-import { type Admission, EMPTY_SNAPSHOT, type Endpoint, type Protocol, type Timeouts } from '../../core/mesh-snapshot.ts'
+import { type Admission, EMPTY_SNAPSHOT, type Endpoint, type Model, type Protocol, type Timeouts } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { newRequestTally } from '../admission/request-tally.ts'
@@ -47,6 +47,10 @@ export type StageOptions = {
   readonly admission?: Admission
   /** Of every endpoint; unknown by default. */
   readonly capacity?: number
+  /** In the place of a row for `llm`. */
+  readonly rows?: readonly Model[]
+  /** One draw after the other; behind the last, and without any, 0.5. */
+  readonly draws?: number[]
   /** By endpoint; an endpoint that is not named serves `llm`. */
   readonly models?: Readonly<Record<string, readonly string[]>>
   /** By endpoint; one that is not named speaks KServe. */
@@ -68,7 +72,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   })
   const snapshot = {
     ...EMPTY_SNAPSHOT,
-    models: [{ name: 'llm', policy: 'ROUND_ROBIN' as const, timeouts: options.timeouts, admission: options.admission }],
+    models: options.rows ?? [{ name: 'llm', policy: 'ROUND_ROBIN' as const, timeouts: options.timeouts, admission: options.admission }],
     routes: [{ prefix: '/any.Service/', model: 'llm' }],
     endpoints: names.map(endpoint),
   }
@@ -86,7 +90,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   const service = new RequestService(
     {
       now: (): Millis => millis(now),
-      draw: () => 0.5,
+      draw: () => options.draws?.shift() ?? 0.5,
       routing: () => routing,
       open: (slot): Connection | undefined => {
         const connection = backs.get(slot.id)?.near.connection

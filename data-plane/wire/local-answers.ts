@@ -18,6 +18,7 @@ import { mergeIndexes } from '../local/merge-indexes.ts'
 import { sumStatistics } from '../local/sum-statistics.ts'
 import type { Exchange } from '../relay/exchange.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
+import { possibleTargets } from '../routing/resolve-model.ts'
 import type { RoutingTable } from '../routing/routing-table.ts'
 import { type CallResult, callUnary } from './upstream-call.ts'
 
@@ -32,9 +33,9 @@ export function createLocalAnswers(ports: FanOutPorts): (what: LocalAnswer, path
   }
 
   /** One after the other, best first, until one says yes; if all fail, the last failure is the answer. */
-  const any = async (model: string, path: string, framed: Uint8Array, says: (message: Buffer) => boolean): Promise<Answer> => {
+  const any = async (questions: readonly Question[], path: string, says: (message: Buffer) => boolean): Promise<Answer> => {
     let answer = NOBODY
-    for (const slot of servingSlots(ports.routing(), model)) {
+    for (const { slot, framed } of askedOf(questions)) {
       const result = await ask(slot, path, framed)
       if (result.status !== GRPC.OK) {
         if (answer.message === undefined) answer = { ...result, message: undefined }
@@ -46,33 +47,48 @@ export function createLocalAnswers(ports: FanOutPorts): (what: LocalAnswer, path
     return answer
   }
 
-  const all = async (
-    model: string,
-    path: string,
-    framed: Uint8Array,
-    merge: (messages: readonly Buffer[]) => Uint8Array,
-  ): Promise<Answer> => {
-    const results = await Promise.all(servingSlots(ports.routing(), model).map((slot) => ask(slot, path, framed)))
+  const all = async (questions: readonly Question[], path: string, merge: (messages: readonly Buffer[]) => Uint8Array): Promise<Answer> => {
+    const results = await Promise.all(askedOf(questions).map(({ slot, framed }) => ask(slot, path, framed)))
     const good = results.filter((result) => result.status === GRPC.OK)
     if (good.length > 0) return { status: GRPC.OK, detail: '', message: merge(good.map((result) => result.message)) }
     return results[0] === undefined ? NOBODY : { ...results[0], message: undefined }
   }
 
+  const askedOf = (questions: readonly Question[]): readonly { readonly slot: EndpointSlot; readonly framed: Uint8Array }[] =>
+    questions.flatMap((one) => servingSlots(ports.routing(), one).map((slot) => ({ slot, framed: one.framed }))).slice(0, limits.fanOutMax)
+
+  /** A server knows what is meant, and not by which other names that goes. */
+  const questionsOf = ({ name, version }: Named, framed: Uint8Array, encode: (named: Named) => Uint8Array): readonly Question[] =>
+    possibleTargets(ports.routing().targets, name, version).map((target) => ({
+      ...target,
+      framed: target.model === name && target.version === version ? framed : frame(encode({ name: target.model, version: target.version })),
+    }))
+
+  const statisticsOf = (named: Named, framed: Uint8Array): readonly Question[] =>
+    named.name === ''
+      ? [{ model: ANY_MODEL, version: '', framed }]
+      : questionsOf(named, framed, (one) => ModelStatisticsRequest.encode(one).finish())
+
   const answerOf = (what: LocalAnswer, path: string, framed: Uint8Array): Promise<Answer> => {
     const message = framed.subarray(5)
+    const ofAll = [{ model: ANY_MODEL, version: '', framed }]
     switch (what) {
       case 'server-live':
-        return any('*', path, framed, (said) => ServerLiveResponse.decode(said).live)
+        return any(ofAll, path, (said) => ServerLiveResponse.decode(said).live)
       case 'server-ready':
-        return any('*', path, framed, (said) => ServerReadyResponse.decode(said).ready)
+        return any(ofAll, path, (said) => ServerReadyResponse.decode(said).ready)
       case 'model-ready':
-        return any(ModelReadyRequest.decode(message).name, path, framed, (said) => ModelReadyResponse.decode(said).ready)
+        return any(
+          questionsOf(ModelReadyRequest.decode(message), framed, (named) => ModelReadyRequest.encode(named).finish()),
+          path,
+          (said) => ModelReadyResponse.decode(said).ready,
+        )
       case 'repository-index':
-        return all('*', path, framed, (said) =>
+        return all(ofAll, path, (said) =>
           RepositoryIndexResponse.encode(mergeIndexes(said.map((one) => RepositoryIndexResponse.decode(one)))).finish(),
         )
       case 'model-statistics':
-        return all(ModelStatisticsRequest.decode(message).name || '*', path, framed, (said) =>
+        return all(statisticsOf(ModelStatisticsRequest.decode(message), framed), path, (said) =>
           ModelStatisticsResponse.encode(sumStatistics(said.map((one) => ModelStatisticsResponse.decode(one)))).finish(),
         )
       default:
@@ -97,12 +113,18 @@ const NOBODY: Answer = { status: REFUSALS['no-ready-endpoint'].grpc, detail: 'no
 
 type Answer = { readonly status: number; readonly detail: string; readonly message: Uint8Array | undefined }
 
+const ANY_MODEL = '*'
+
+type Named = { readonly name: string; readonly version: string }
+/** What endpoints of a model, or all of them, are asked, framed. */
+type Question = { readonly model: string; readonly version: string; readonly framed: Uint8Array }
+
 /** Endpoints to ask for a model, or all of them for `*`, those in the best tier first; bounded, since each costs a call. */
-function servingSlots(routing: RoutingTable, model: string): readonly EndpointSlot[] {
+function servingSlots(routing: RoutingTable, { model, version }: Question): readonly EndpointSlot[] {
   const wanted =
-    model === '*'
+    model === ANY_MODEL
       ? routing.slots.filter(({ endpoint }) => endpoint.protocol === 'KSERVE_GRPC')
-      : (routing.candidatesFor(model)?.slots ?? [])
+      : (routing.candidatesFor(model, version)?.slots ?? [])
   const usable = wanted.filter(({ endpoint }) => endpoint.state !== 'STARTING' && endpoint.state !== 'FAILED')
   return [...usable].sort((a, b) => Number(a.awayFor !== undefined) - Number(b.awayFor !== undefined)).slice(0, limits.fanOutMax)
 }

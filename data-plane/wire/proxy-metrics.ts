@@ -150,6 +150,14 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
   labelled(
     primary,
     registers,
+    'millrace_aimed_total',
+    'Requests of models with aliases, splits or fall-backs, by what decided.',
+    'why',
+    'aimed.',
+  )
+  labelled(
+    primary,
+    registers,
     'millrace_http2_guards_total',
     'Times that a guard closed a connection or refused a block.',
     'guard',

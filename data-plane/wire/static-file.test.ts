@@ -25,6 +25,14 @@ test('a snapshot is read, with defaults for what is left out', () => {
   })
 })
 
+test('rows say where requests go; a target needs a row or an endpoint that names it', () => {
+  const row =
+    '{ "name": "b", "aliases": ["x"], "split": [ { "weight": 9 }, { "model": "served", "version": "2", "weight": 1 } ], "fallbacks": ["llm"] }'
+  const text = GOOD.replace('ROUND_ROBIN" }', `ROUND_ROBIN" }, ${row}`).replace('["*"]', '["served@2"]')
+  expect(parseStaticFile(text, 'mesh.json').models[1]).toMatchObject({ aliases: ['x'], fallbacks: ['llm'] })
+  expect(() => parseStaticFile(text.replace('served@2', '*'), 'mesh.json')).toThrow('names a model "served"')
+})
+
 test('a model may limit its attempts', () => {
   const text = GOOD.replace('"policy"', '"timeouts": { "firstByteMs": 20000, "idleMs": 5000 }, "policy"')
   expect(parseStaticFile(text, 'mesh.json').models[0]?.timeouts).toEqual({ firstByteMs: 20_000, idleMs: 5_000 })
@@ -124,6 +132,52 @@ test.each([
     GOOD.replace('"zone"', '"tls": { "identity": "spiffe://*" }, "zone"'),
     'mesh.json:3: endpoints[0].tls.identity: a URI is exact, or ends in /*',
   ],
+  ...(
+    [
+      ['a row that stands twice', '{ "name": "llm" }', 'models[1].name: a row for "llm" stands above already'],
+      ['an alias that is a row', '{ "name": "b", "aliases": ["llm"] }', `models[1].aliases[0]: "llm" is the name of a row`],
+      ['its own name as an alias', '{ "name": "b", "aliases": ["x", "b"] }', `models[1].aliases[1]: "b" is the name of a row`],
+      [
+        'an alias that stands twice',
+        '{ "name": "b", "aliases": ["x"] }, { "name": "c", "aliases": ["x"] }',
+        'models[2].aliases[0]: "x" is an alias of "b" already',
+      ],
+      [
+        'a split to a stranger',
+        '{ "name": "b", "split": [ { "weight": 9 }, { "model": "lmm", "weight": 1 } ] }',
+        'models[1].split[1].model: no row and no endpoint names a model "lmm": add a row { "name": "lmm" }',
+      ],
+      [
+        'weights that are all zero',
+        '{ "name": "b", "split": [ { "weight": 0 } ] }',
+        'models[1].split: wants at least one part with a weight',
+      ],
+      ['a split of nothing', '{ "name": "b", "split": [] }', 'models[1].split: wants at least one part with a weight'],
+      ['a negative share', '{ "name": "b", "split": [ { "weight": -1 } ] }', 'models[1].split[0].weight: '],
+      ['a share without a weight', '{ "name": "b", "split": [ { "version": "1" } ] }', 'models[1].split[0].weight: '],
+      ['a version that is a number', '{ "name": "b", "split": [ { "version": 1, "weight": 1 } ] }', 'models[1].split[0].version: '],
+      [
+        'a field of a share that does not exist',
+        '{ "name": "b", "split": [ { "share": 1, "weight": 1 } ] }',
+        'models[1].split[0].share: there is no such field; known are model, version, weight',
+      ],
+      [
+        'splits in a circle',
+        '{ "name": "b", "split": [ { "model": "c", "weight": 1 } ] }, { "name": "c", "aliases": ["cc"], "split": [ { "model": "d", "weight": 1 } ] }, { "name": "d", "split": [ { "weight": 1 }, { "model": "b", "weight": 1 } ] }',
+        'models[3].split[1].model: the split leads back: b → c → d → b',
+      ],
+      [
+        'a fall-back to a stranger',
+        '{ "name": "b", "fallbacks": ["llm", "x"] }',
+        'models[1].fallbacks[1]: no row and no endpoint names a model "x"',
+      ],
+      [
+        'a model that stands in for itself',
+        '{ "name": "b", "aliases": ["bb"], "fallbacks": ["bb"] }',
+        'models[1].fallbacks[0]: "b" cannot stand in for itself',
+      ],
+    ] as const
+  ).map(([name, rows, complaint]) => [name, GOOD.replace('ROUND_ROBIN" }', `ROUND_ROBIN" },\n  ${rows}`), `mesh.json:2: ${complaint}`]),
   ['a broken file', GOOD.slice(0, -3), 'mesh.json: '],
 ])('%s is named with its line and field', (_name, text, complaint) => {
   expect(() => parseStaticFile(text, 'mesh.json')).toThrow(complaint)

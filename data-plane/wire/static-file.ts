@@ -12,6 +12,7 @@ import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../c
 import { readPlainJson } from './plain-json.ts'
 import { ADMISSION_FIELDS, rowAdmission } from './row-admission.ts'
 import { affinityFields, affinityKnown, checkAffinity } from './row-affinity.ts'
+import { checkTargets, ROW_TARGETS_KNOWN, rowTargets } from './row-targets.ts'
 import { identityProblem } from './tls-identity.ts'
 
 /** A day: a larger number is a slip of units. */
@@ -49,6 +50,7 @@ const rules = {
           timeouts: timeouts.optional(),
           ...affinityFields,
           admission: rowAdmission.optional(),
+          ...rowTargets,
         })
         .superRefine(checkAffinity),
     )
@@ -82,8 +84,11 @@ type Contents = z.infer<typeof wholeSchema>
 export type FileForm = 'static' | 'models'
 
 const SCHEMAS: Readonly<Record<FileForm, z.ZodType<Contents>>> = {
-  static: wholeSchema,
-  models: z.strictObject(rules).transform((read) => ({ ...read, endpoints: [] })),
+  static: wholeSchema.superRefine((read, context) => checkTargets(read.models, read.endpoints, context)),
+  models: z
+    .strictObject(rules)
+    .superRefine((read, context) => checkTargets(read.models, [], context))
+    .transform((read) => ({ ...read, endpoints: [] })),
 }
 
 /** Throws a UsageError that names the place, and nothing else: a file that changes under a running proxy must not end it. */
@@ -136,9 +141,10 @@ export function readStaticFile(path: string, form: FileForm = 'static'): MeshSna
 
 const RULES = ['models', 'routes']
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  models: ['name', 'policy', 'timeouts', 'admission', ...Object.keys(affinityFields)],
+  models: ['name', 'policy', 'timeouts', 'admission', ...Object.keys(affinityFields), ...Object.keys(rowTargets)],
   ...affinityKnown,
   admission: ADMISSION_FIELDS,
+  ...ROW_TARGETS_KNOWN,
   timeouts: ['perTryMs', 'firstByteMs', 'idleMs'],
   routes: ['prefix', 'model'],
   endpoints: ['id', 'node', 'zone', 'address', 'protocol', 'models', 'weight', 'state', 'capacity', 'tls'],

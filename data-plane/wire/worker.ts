@@ -316,6 +316,7 @@ export class Worker {
     for (const [status, count] of this.#tally.byStatus.entries()) if (count > 0) totals[`status.${status}`] = count
     for (const [reason, count] of Object.entries(this.#tally.refusals)) totals[`refused.${reason}`] = count
     for (const [why, count] of Object.entries(this.#outliers.counts)) if (count > 0) totals[`outlier.${why}`] = count
+    for (const [why, count] of Object.entries(this.#tally.aimed)) totals[`aimed.${why}`] = count
     for (const [protocol, count] of Object.entries(this.#door.tally.arrived)) totals[`arrived.${protocol}`] = count
     for (const [reason, count] of Object.entries(this.#door.tally.rejected)) totals[`turned-away.${reason}`] = count
     for (const [guard, count] of Object.entries(engine.guards)) totals[`guard.${guard}`] = count

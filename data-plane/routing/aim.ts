@@ -1,0 +1,78 @@
+/**
+ * Where one request goes, when rows say something of the model that it asks for: drawn once, kept over its attempts, and changed only for a fall-back.
+ * Invariant: no target is asked twice.
+ */
+import { resolveModel, type Target, type TargetRules } from './resolve-model.ts'
+
+export type Asked = {
+  readonly model: string
+  readonly version: string
+  /** The request itself says so; else its path does, and its bytes are not ours to change. */
+  readonly written: boolean
+  /** Another model would not know the sequence: there is no fall-back. */
+  readonly inSequence: boolean
+}
+
+export class Aim {
+  readonly asked: Asked
+  target: Target
+  readonly #rules: TargetRules
+  readonly #point: number
+  #left: Target[] | undefined
+
+  /** `point` in [0, 1) decides in splits. */
+  constructor(rules: TargetRules, asked: Asked, point: number) {
+    this.asked = asked
+    this.target = resolveModel(rules, asked.model, asked.version, point)
+    this.#rules = rules
+    this.#point = point
+  }
+
+  /** The server does not know the model by what the request says. */
+  get renames(): boolean {
+    return this.asked.written && (this.target.model !== this.asked.model || this.target.version !== this.asked.version)
+  }
+
+  /** Moves on to the first fall-back that serves, where the target does not; where nobody does, it stays. Answers whether it moved. */
+  preferServing(serves: (target: Target) => boolean): boolean {
+    if (!this.hasFallback || serves(this.target)) return false
+    const left = this.#fallbacks()
+    const at = left.findIndex(serves)
+    if (at < 0) return false
+    left.splice(0, at)
+    return this.fallBack()
+  }
+
+  get hasFallback(): boolean {
+    return this.#left === undefined ? this.#namesOfFallbacks().length > 0 : this.#left.length > 0
+  }
+
+  /** From here on the next fall-back is meant; false when there is none. */
+  fallBack(): boolean {
+    const next = this.#fallbacks().shift()
+    if (next === undefined) return false
+    this.target = next
+    return true
+  }
+
+  #fallbacks(): Target[] {
+    if (this.#left !== undefined) return this.#left
+    this.#left = []
+    for (const name of this.#namesOfFallbacks()) {
+      const target = resolveModel(this.#rules, name, '', this.#point)
+      if (![this.target, ...this.#left].some((one) => one.model === target.model && one.version === target.version))
+        this.#left.push({ ...target, why: 'fallback' })
+    }
+    return this.#left
+  }
+
+  /** Of whom the split chose, then of the model that was asked for. */
+  #namesOfFallbacks(): readonly string[] {
+    if (this.asked.inSequence) return NONE
+    const own = this.#rules.get(this.target.model)?.fallbacks ?? NONE
+    const first = this.#rules.get(this.asked.model)
+    return first === undefined || first.name === this.target.model ? own : [...own, ...(first.fallbacks ?? NONE)]
+  }
+}
+
+const NONE: readonly string[] = []

@@ -1,6 +1,7 @@
 /** Plays of a whole control plane without its wires: agents report, operators drain, proxies come and go, time passes. */
 import { describe, expect, test } from 'vitest'
 import { limits } from '../core/limits.ts'
+import { millis } from '../core/units.ts'
 import { EndpointState, Freshness } from '../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { Intent } from './fleet/intent.ts'
 import { hello, Play } from './testing/play.ts'
@@ -286,6 +287,15 @@ describe('silence', () => {
     const play = mesh().run(limits.linkReturnGrace, FLEET).do({ kind: 'link', link: 'down' })
     play.take()
     expect(play.run(120_000).take()).toEqual([])
+  })
+
+  test('a control plane that stood still for seconds makes nobody stale and tells proxies nothing of it', () => {
+    const play = mesh().run(limits.settleAfter, FLEET)
+    play.take()
+    play.now = millis(play.now + 4_000)
+    play.run(3_000, FLEET)
+    expect(asking(play)).toEqual([])
+    expect(play.state.counts.stalls).toBe(1)
   })
 
   test('a node that is silent for an hour is forgotten; its drain is not', () => {

@@ -112,6 +112,11 @@ function onIntent(state: ControlState, node: string, stored: StoredIntent, now: 
 }
 
 function tick(state: ControlState, now: Millis): readonly Effect[] {
+  if (now - state.tickedAt >= limits.ownStallMin) {
+    state.counts.stalls++
+    state.silence.stoodStill(now)
+  }
+  state.tickedAt = now
   for (const node of state.agenda.takeDue(now)) look(state, node, now)
   if (!state.settled && state.intentsKnown && state.settlesAt !== undefined && now >= state.settlesAt) state.settled = true
   const pushes = state.intentsKnown ? pushAll(state, now) : []

@@ -28,6 +28,8 @@ export type Change = { readonly nodes: Set<string>; readonly endpoints: Set<stri
 export type Counts = {
   reports: number
   readonly drops: Record<ReportDrop, number>
+  /** Times that this control plane stood still, or had no CPU time. */
+  stalls: number
   pushes: number
   loadPushes: number
   /** Times that a proxy was told that its loads hold. */
@@ -51,6 +53,7 @@ export type ControlState = {
   settlesAt: Millis | undefined
   settled: boolean
   readonly silence: SilenceWatch
+  tickedAt: Millis
   readonly agenda: Agenda
   /** Nodes of which something will change by the passing of time alone, apart from silence. */
   readonly unsteady: Set<string>
@@ -93,6 +96,7 @@ export function initialState(now: Millis): ControlState {
     settlesAt: undefined,
     settled: false,
     silence: new SilenceWatch(),
+    tickedAt: now,
     agenda: new Agenda(now),
     unsteady: new Set(),
     snapshot: new Snapshot(),
@@ -116,6 +120,7 @@ export function initialState(now: Millis): ControlState {
     counts: {
       reports: 0,
       drops: { replayed: 0, 'past-boot': 0, 'no-full-report-yet': 0, 'fleet-full': 0, contended: 0 },
+      stalls: 0,
       pushes: 0,
       loadPushes: 0,
       loadHolds: 0,

@@ -217,6 +217,8 @@ export const limits = {
   staleAfterMissed: 3,
   lastResortAfterMissed: 6,
   linkReturnGrace: seconds(5),
+  /** A control plane whose tick is so late has stood still: it has not heard what was said meanwhile. */
+  ownStallMin: millis(500),
   nodesMax: 20_000,
   proxiesMax: 2_000,
   membershipCoalesce: millis(20),
@@ -359,6 +361,7 @@ assert(limits.settleAfter > limits.fleetSpreadMax + limits.busWaitMax, 'a settle
 assert(limits.busWaitMax <= limits.linkReturnGrace, 'after a restart of NATS every agent has dialled again before its silence counts')
 assert(limits.busUnconfirmedMax >= limits.busUnconfirmedAsk + limits.reportBytesMax, 'NATS is asked before nothing more is handed over')
 assert(limits.takeOverAfterMissed < limits.staleAfterMissed, 'an agent that restarts takes its node over before it is stale')
+assert(limits.ownStallMin < limits.staleAfterMissed * limits.reportPeriod, 'a stall that makes a node look silent is known as one')
 assert(limits.suspectAgain > limits.suspectConnectTimeout, 'a connection to a suspect has ended before the next begins')
 assert(limits.throttleDrain > limits.throttleClear, 'throttling that comes and goes lasts longer than its pauses before it drains')
 assert(limits.changesMax >= limits.changesPerNodeMax, 'the history of one node fits')

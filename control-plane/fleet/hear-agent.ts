@@ -93,7 +93,7 @@ function takeIn(
 
 function keepingOf(state: ControlState, { interval }: NodeRecord, now: Millis): Keeping {
   if (interval * limits.staleAfterMissed > limits.loadAgeMax) return 'ages'
-  return state.silence.wouldShow(now) ? 'holds' : 'repeated'
+  return state.silence.hears(now) ? 'holds' : 'repeated'
 }
 
 const REMEDIES: Readonly<Partial<Record<XidAction, string>>> = {

@@ -62,6 +62,15 @@ test('silence does not count while our own link is down, nor in the grace after 
   expect(ears.wait(3_600, ['b', 'c']).seen('a', 'b', 'c')).toBe('last-resort fresh fresh')
 })
 
+test('what was not heard while we stood still was not silence; what follows is', () => {
+  const ears = new Ears('a', 'b', 'c')
+  ears.now += 10_000
+  ears.watch.stoodStill(millis(ears.now))
+  expect(ears.watch.wouldShow(millis(ears.now + 1_900))).toBe(false)
+  expect(ears.wait(1_400, ['b', 'c']).seen('a', 'b', 'c')).toBe('fresh fresh fresh')
+  expect(ears.wait(2_600, ['b', 'c']).seen('a', 'b', 'c')).toBe('last-resort fresh fresh')
+})
+
 test('who was the last resort before our link went down is still after it returned', () => {
   const ears = new Ears('a', 'b', 'c')
   ears.wait(4_000, ['b', 'c'])

@@ -1,6 +1,6 @@
 /**
  * Decides what a node's silence means. Invariants: silence makes an endpoint stale and then the last resort, never failed; it does not count while
- * our own link is down, for a grace after it returns, or when more than half of the nodes that spoke go silent together, for then we are the deaf
+ * our own link is down, for a grace after it returns, while we stood still ourselves, or when more than half of the nodes that spoke go silent together, for then we are the deaf
  * one; and nothing but a report makes a last resort fresh again. One owner: the control loop.
  */
 import { limits } from '../../core/limits.ts'
@@ -18,6 +18,8 @@ const SHOWS_AFTER = (limits.staleAfterMissed + 1) * limits.reportPeriod
 export class SilenceWatch {
   /** Silence before this does not count; undefined while the link is down. */
   #countsFrom: Millis | undefined
+  /** Nor before this: what was said while we stood still waits to be read. */
+  #listensFrom = Number.NEGATIVE_INFINITY
   #together = false
   readonly #known = new Set<string>()
   readonly #stale = new Set<string>()
@@ -38,7 +40,16 @@ export class SilenceWatch {
 
   /** Who falls silent now is stale after the usual number of reports, and whoever was silent before is so already: what is fresh was heard. */
   wouldShow(now: Millis): boolean {
+    return this.hears(now) && now >= this.#listensFrom + SHOWS_AFTER
+  }
+
+  /** The same, whatever was missed by standing still, which passes. */
+  hears(now: Millis): boolean {
     return this.#countsFrom !== undefined && !this.#together && now >= this.#countsFrom + SHOWS_AFTER
+  }
+
+  stoodStill(now: Millis): void {
+    this.#listensFrom = now
   }
 
   /** Names the nodes whose freshness changed, the speaker possibly among them. */
@@ -62,7 +73,7 @@ export class SilenceWatch {
     const later = (missed: number, from: number): Millis => millis(from + missed * interval)
     if (this.#lastResort.has(node)) return { nextLookAt: millis(heardAt + limits.nodeForgottenAfter), changed: [] }
     if (this.#countsFrom === undefined) return { nextLookAt: later(limits.staleAfterMissed, now), changed: [] }
-    const from = Math.max(heardAt, this.#countsFrom)
+    const from = Math.max(heardAt, this.#countsFrom, this.#listensFrom)
     const missed = (now - from) / interval
     if (missed < limits.staleAfterMissed) return { nextLookAt: later(limits.staleAfterMissed, from), changed: [] }
     const was = this.freshness(node)

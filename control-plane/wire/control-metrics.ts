@@ -54,6 +54,11 @@ export function controlMetrics(
     })
   }
   counter('reports_total', 'Node reports that came in well-formed', (state) => state.counts.reports)
+  counter(
+    'stalls_total',
+    'Times that it stood still or had no CPU time; silence of that time accuses nobody',
+    (state) => state.counts.stalls,
+  )
   counter('pushes_total', 'Endpoint deltas sent, one per proxy', (state) => state.counts.pushes)
   counter('load_pushes_total', 'Load updates sent, one per proxy', (state) => state.counts.loadPushes)
   counter('load_holds_total', 'Times that a proxy was told that loads it knows still hold', (state) => state.counts.loadHolds)

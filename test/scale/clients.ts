@@ -1,7 +1,7 @@
 /** A process that stands for many proxies: each holds its mesh stream, answers, and tells once a second what it holds against some endpoints. */
-import { EndpointState, type EndpointsDelta } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
+import { EndpointState } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { machineNow, obey } from './helper.ts'
-import { DeltaReader, encodeMessage, MeshPeer, type PeerCounts } from './mesh-peer.ts'
+import { DeltaReader, encodeMessage, MeshPeer, type PeerCounts, type PeerDelta } from './mesh-peer.ts'
 import { endpointsOf } from './node-speech.ts'
 
 export type ClientsPlan = {
@@ -31,8 +31,9 @@ export type ClientsNotice =
   | { readonly kind: 'picture'; readonly counts: Readonly<Record<string, number>> }
 
 const REPORT_MS = 1_000
-/** Clients connect in so many turns, as a fleet of proxies does that is rolled out. */
+/** Clients connect one after the other, and so many of them may lack a part of the fleet: as proxies do that are rolled out. */
 const CONNECT_EACH_MS = 5
+const INCOMPLETE_MAX = 16
 /** Different reports of outcomes, encoded once. */
 const VARIANTS = 8
 
@@ -49,7 +50,7 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
   let missing: number[] = []
   let seen: number[] = []
 
-  const onDelta = (client: number, delta: EndpointsDelta): void => {
+  const onDelta = (client: number, delta: PeerDelta): void => {
     if (delta.upserts.length === 0) return
     if (client === 0)
       for (const { endpoint } of delta.upserts) if (endpoint) held.set(endpoint.id, `${endpoint.state} ${endpoint.freshness}`)
@@ -90,7 +91,8 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
       // Spread over the second, as proxies are that were not started by one clock.
       (client * REPORT_MS) / size,
     )
-    await new Promise((resolve) => setTimeout(resolve, CONNECT_EACH_MS))
+    do await new Promise((resolve) => setTimeout(resolve, CONNECT_EACH_MS))
+    while (client + 1 - whole >= INCOMPLETE_MAX)
   }
   return (command) => {
     switch (command.kind) {

@@ -3,12 +3,18 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:h
 import {
   ConnectRequest,
   ConnectResponse,
+  type EndpointResource,
   type EndpointsDelta,
   type Hello,
   MeshServiceService,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 
 const PREFIX_BYTES = 5
+export type PeerDelta = Readonly<Pick<EndpointsDelta, 'nonce'>> & {
+  readonly upserts: readonly EndpointResource[]
+  readonly removed: readonly string[]
+}
+
 const WINDOW_BYTES = 8 * 2 ** 20
 
 export const encodeMessage = (request: ConnectRequest): Buffer => {
@@ -19,22 +25,29 @@ export const encodeMessage = (request: ConnectRequest): Buffer => {
   return message
 }
 
-/** A control plane sends most messages to many proxies: who stands for many of them reads each once. */
+/** What these clients look at is never in a message that wants no answer. */
+const LOADS_ALONE = { nonce: '', upserts: [], removed: [] } as const
+
+/**
+ * A control plane sends most messages to many proxies: who stands for many of them reads each once, and loads not at all, as a thousand proxies on hosts of
+ * their own would do it beside one another.
+ */
 export class DeltaReader {
-  readonly #known = new Map<string, EndpointsDelta>()
+  readonly #known = new Map<string, PeerDelta>()
   readonly #keptMax: number
 
   constructor(keptMax = 500) {
     this.#keptMax = keptMax
   }
 
-  read(bytes: Buffer): EndpointsDelta {
+  read(bytes: Buffer): PeerDelta {
     const nonce = nonceOf(bytes)
-    const known = nonce === '' ? undefined : this.#known.get(nonce)
+    if (nonce === '') return LOADS_ALONE
+    const known = this.#known.get(nonce)
     if (known !== undefined) return known
     const { message } = ConnectResponse.decode(bytes)
     if (message?.$case !== 'endpoints') throw new Error('a message of the mesh stream that holds no endpoints')
-    if (nonce !== '') this.#known.set(nonce, message.value)
+    this.#known.set(nonce, message.value)
     if (this.#known.size > this.#keptMax) this.#known.delete(this.#known.keys().next().value ?? '')
     return message.value
   }
@@ -56,7 +69,7 @@ export class MeshPeer {
   readonly #stream: ClientHttp2Stream
   readonly #reader: DeltaReader
   readonly #counts: PeerCounts
-  readonly #onDelta: (delta: EndpointsDelta) => void
+  readonly #onDelta: (delta: PeerDelta) => void
   #rest: Buffer = Buffer.alloc(0)
 
   constructor(
@@ -64,7 +77,7 @@ export class MeshPeer {
     hello: Partial<Hello>,
     reader: DeltaReader,
     counts: PeerCounts,
-    onDelta: (delta: EndpointsDelta) => void,
+    onDelta: (delta: PeerDelta) => void,
     onEnd: (why: string) => void,
   ) {
     this.#reader = reader

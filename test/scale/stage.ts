@@ -1,4 +1,5 @@
 /** NATS, one control plane and the generators around it, each a process; and what kernel and metrics page say of the control plane. */
+import { lastLines } from '../../cli/child.ts'
 import { cpuSplit, readUsage } from '../bench/proc.ts'
 import { until } from '../tools/fleet.ts'
 import { startNats, type TestNats } from '../tools/nats.ts'
@@ -43,7 +44,7 @@ const FREE = '127.0.0.1:0'
 const NODES_PER_PROCESS = 10_000
 const CLIENTS_PER_PROCESS = 500
 /** A thousand clients take in gigabytes when they first come to ten thousand nodes. */
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 180_000
 
 type Nodes = Helper<NodesCommand, NodesNotice>
 type Clients = Helper<ClientsCommand, ClientsNotice>
@@ -76,7 +77,7 @@ export class Stage {
       return stage
     } catch (error) {
       await stage.close()
-      throw error
+      throw new Error(`${(error as Error).message}; the control plane said last:\n${lastLines(controlPlane.stderr)}`, { cause: error })
     }
   }
 

@@ -120,11 +120,18 @@ export type Timeouts = {
 /** Any other gRPC service, by path prefix, goes to the endpoints of a model, bytes untouched. */
 export type Route = { readonly prefix: string; readonly model: string }
 
+/**
+ * By the zone of a proxy: the other zones in the order in which they help out, each a level of its own or together with others. Zones that are not named
+ * come last; a proxy of a zone that is not named takes all others as one level.
+ */
+export type ZoneOrder = Readonly<Record<string, readonly (readonly string[])[]>>
+
 export type MeshSnapshot = {
   /** Content hash or file stamp; shown, never compared for order. */
   readonly version: string
   readonly models: readonly Model[]
   readonly routes: readonly Route[]
+  readonly zones?: ZoneOrder | undefined
   readonly endpoints: readonly Endpoint[]
 }
 

@@ -12,6 +12,9 @@ export const routingLimits = {
   failureLatency: seconds(5),
   /** An endpoint that PREQUAL looked at is looked at anew after this. */
   probeAgeMax: seconds(1),
+  /** Levels of zones: a proxy's own, those that its order names, and all others; and zones that all orders name. */
+  zoneLevelsMax: 6,
+  zonesNamedMax: 1_000,
   // Outliers: endpoints that connect, and whose answers speak against them, as one worker sees it
   outlierWindow: seconds(10),
   /** Endpoints, times the models they were asked for, that are compared at the end of a window. */

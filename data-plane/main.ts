@@ -33,7 +33,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const file = pictureFileOf(settings)
   const stamp = file === undefined ? '' : fileStamp(file.path)
   let read = file === undefined ? EMPTY_SNAPSHOT : readStaticFile(file.path, file.form)
-  const { workers, nameEndpoints } = settings
+  const { workers, nameEndpoints, zone } = settings
   const front: FrontOptions = { proxyProtocolFrom: settings.proxyProtocolFrom }
   const files = listenerFilesOf(settings)
   const tls =
@@ -46,7 +46,7 @@ export async function main(argv: readonly string[]): Promise<void> {
         })
   const atFirst = tls === undefined ? front : { ...front, tls: tls.material }
   const primary = new Primary({
-    ...{ listen: settings.listen, workers, nameEndpoints, turnGrainMs: settings.turnGrainMs },
+    ...{ listen: settings.listen, workers, nameEndpoints, zone, turnGrainMs: settings.turnGrainMs },
     ...{ front: atFirst, endpointTls: endpointTlsOf(settings), connections: connectionRules(settings), log },
   })
   // Closers run last first: metrics and health are there until everything else has ended.
@@ -65,7 +65,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.on('SIGHUP', () => tls.reload())
   }
   process.on('SIGUSR2', () => void primary.restartWorkers())
-  const { controlPlane: address, proxyId, zone, stateDir: dir } = settings
+  const { controlPlane: address, proxyId, stateDir: dir } = settings
   const state = dir === undefined ? undefined : { dir, restored }
   const about = { proxyId, zone, version: VERSION, log }
   const following = address === undefined ? undefined : followControlPlane(primary, { address, ...about }, () => read, state)

@@ -43,6 +43,8 @@ export class EndpointSlot {
   trouble = ''
   /** How often its server was lost, or came to serve other models: what it had in memory before is gone. */
   lives = 0
+  /** How far it is (zones.ts). The routing table says so. */
+  level = 0
   /** No snapshot names it any more. */
   gone = false
   /** How often it came to another place in the routing table, for whoever remembers it from an earlier one. */

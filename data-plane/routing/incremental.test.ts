@@ -1,6 +1,15 @@
 /** A routing table that changed step by step answers as one that is built anew from the last picture. */
 import { expect, test } from 'vitest'
-import { ENDPOINT_STATES, type Endpoint, type Freshness, type Model, POLICIES, PROTOCOLS, type Route } from '../../core/mesh-snapshot.ts'
+import {
+  ENDPOINT_STATES,
+  type Endpoint,
+  type Freshness,
+  type Model,
+  POLICIES,
+  PROTOCOLS,
+  type Route,
+  type ZoneOrder,
+} from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
 import { EndpointSlot } from './endpoint-slot.ts'
 import type { Candidates } from './model-groups.ts'
@@ -16,17 +25,25 @@ const MODELS = ['a', 'b', 'c', '*']
 /** What endpoints say that they serve. */
 const SERVED = [...MODELS, 'a@1', 'a@2', 'b@1']
 const VERSIONS = ['', '1', '2', '3']
+const ZONES = ['', 'z1', 'z2', 'z3', 'z4']
+const ORDERS: readonly (ZoneOrder | undefined)[] = [undefined, { z1: [['z2'], ['z3']] }, { z1: [['z4', 'z2']] }, { z2: [['z1']] }]
 const PATHS = ['/x.A/m', '/x.B/m', '/y/m']
 const FRESHNESS: readonly Freshness[] = ['fresh', 'stale', 'last-resort']
 
-type World = { readonly endpoints: Map<string, Endpoint>; models: Model[]; routes: Route[]; readonly ejected: Set<string> }
+type World = {
+  readonly endpoints: Map<string, Endpoint>
+  models: Model[]
+  routes: Route[]
+  zones: ZoneOrder | undefined
+  readonly ejected: Set<string>
+}
 
 function randomEndpoint(id: string, draw: () => number): Endpoint {
   const of = <T>(all: readonly T[]): T => all[Math.floor(draw() * all.length)] as T
   return {
     id,
     node: id,
-    zone: '',
+    zone: of(ZONES),
     address: '127.0.0.1:1',
     protocol: draw() < 0.6 ? 'KSERVE_GRPC' : of(PROTOCOLS),
     models: Array.from({ length: Math.floor(draw() * 3) + 1 }, () => of(SERVED)),
@@ -53,6 +70,16 @@ const describeCandidates = (candidates: Candidates | undefined): unknown =>
   candidates && {
     policy: candidates.policy.name,
     all: candidates.slots.map((slot) => slot.id).sort(),
+    levels: candidates.levels,
+    near: candidates.tiers.map((_, tier) =>
+      Array.from({ length: candidates.levels }, (_, level) =>
+        candidates
+          .poolAt(tier, level)
+          .slots.map((slot) => slot.id)
+          .sort(),
+      ),
+    ),
+    whose: candidates.tiers.map((_, tier) => Array.from({ length: 8 }, (_, at) => candidates.levelFor(tier, (at + 0.5) / 8))),
     tiers: candidates.tiers.map((tier) => ({
       ids: tier.slots.map((slot) => slot.id).sort(),
       drawn: [...new Set(Array.from({ length: 64 }, (_, at) => tier.size > 0 && weighs(tier.slotAt(tier.drawIndex(at / 64)))))],
@@ -63,7 +90,7 @@ const weighs = (slot: EndpointSlot): boolean => slot.endpoint.weight > 0
 
 test.each([1, 2, 3, 4, 5])('a random history of 400 changes, seed %i', (seed) => {
   const draw = seeded(seed * 7_919)
-  const world: World = { endpoints: new Map(), models: [], routes: [], ejected: new Set() }
+  const world: World = { endpoints: new Map(), models: [], routes: [], zones: undefined, ejected: new Set() }
   const table = new RoutingTable()
   const slots = new Map<string, EndpointSlot>()
   for (let step = 0; step < 400; step++) {
@@ -97,11 +124,14 @@ test.each([1, 2, 3, 4, 5])('a random history of 400 changes, seed %i', (seed) =>
         prefix: path.slice(0, 3),
         model: MODELS[Math.floor(draw() * MODELS.length)] as string,
       }))
-      table.setHead({ version: String(step), models: world.models, routes: world.routes })
+      world.zones = ORDERS[Math.floor(draw() * ORDERS.length)]
+      table.setHead({ version: String(step), models: world.models, routes: world.routes, zones: world.zones })
     }
+    if (draw() < 0.3) table.settleZones(5)
     if (step % 10 !== 9) continue
+    while (table.settleZones(7));
     const anew = new RoutingTable(
-      { version: '', models: world.models, routes: world.routes, endpoints: [...world.endpoints.values()] },
+      { version: '', models: world.models, routes: world.routes, zones: world.zones, endpoints: [...world.endpoints.values()] },
       (one) => {
         const slot = new EndpointSlot(one)
         slot.ejected = world.ejected.has(one.id)

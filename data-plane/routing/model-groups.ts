@@ -2,6 +2,7 @@
  * Endpoints by the models that they serve: those that name a model, and those that serve every model, which all models share. A model's policy lasts as
  * long as the model is named, by a row or by an endpoint.
  */
+import { limits } from '../../core/limits.ts'
 import type { Admission, HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { ModelVersions } from './model-versions.ts'
@@ -9,11 +10,20 @@ import { createPolicy } from './policy.ts'
 import { Pool } from './pool.ts'
 import { PrefixIndex } from './prefix-index.ts'
 import { namesVersion, servedModel, servedModels } from './served-model.ts'
-import { SERVING_TIERS, TieredGroup } from './tiered-group.ts'
-import type { WeightedSet } from './weighted-set.ts'
+import { SERVING_TIERS, TIERS, TieredGroup } from './tiered-group.ts'
+import { shareLevels } from './zones.ts'
 
 const DEFAULT_POLICY: PolicyName = 'LEAST_WAIT'
 const ANY_MODEL = '*'
+const LEVELS = limits.zoneLevelsMax
+
+/** How many levels of zones there are to choose from. */
+export type LevelCount = { readonly count: number }
+
+/** Scratch of one choice of a level. */
+const usable = new Float64Array(LEVELS)
+const whole = new Float64Array(LEVELS)
+const shares = new Float64Array(LEVELS)
 
 /** The endpoints of one model, its own and those that serve every model, best tier first; a tier may be empty. */
 export class Candidates {
@@ -23,13 +33,56 @@ export class Candidates {
   pin = false
   admission: Admission | undefined = undefined
   readonly own: TieredGroup
+  /** Of all levels. */
   readonly tiers: readonly Pool[]
   readonly #any: TieredGroup
+  readonly #levels: LevelCount
+  readonly #near: readonly Pool[]
 
-  constructor(own: TieredGroup, any: TieredGroup) {
+  constructor(own: TieredGroup, any: TieredGroup, levels: LevelCount) {
     this.own = own
     this.#any = any
-    this.tiers = own.tiers.map((set, at) => new Pool([set, any.tiers[at] as WeightedSet]))
+    this.#levels = levels
+    this.#near = Array.from({ length: TIERS * LEVELS }, (_, at) => {
+      const [tier, level] = [Math.floor(at / LEVELS), at % LEVELS]
+      return new Pool([own.at(tier, level), any.at(tier, level)])
+    })
+    this.tiers = Array.from(
+      { length: TIERS },
+      (_, tier) => new Pool(this.#near.slice(tier * LEVELS, (tier + 1) * LEVELS).flatMap(({ parts }) => parts)),
+    )
+  }
+
+  get levels(): number {
+    return this.#levels.count
+  }
+
+  poolAt(tier: number, level: number): Pool {
+    return this.#near[tier * LEVELS + level] as Pool
+  }
+
+  /** The level of a tier whose turn it is, by what each can do of what it should: see zones.ts. */
+  levelFor(tier: number, draw: number): number {
+    const { count } = this.#levels
+    let nearest = 0
+    for (let level = count - 1; level >= 0; level--) {
+      const pool = this.poolAt(tier, level)
+      const { size, weight } = pool
+      if (size > 0) nearest = level
+      const missing = this.own.weightlessAt(level) + this.#any.weightlessAt(level)
+      usable[level] = weight
+      whole[level] = this.own.weightAt(level) + this.#any.weightAt(level) + (size > 0 ? (missing * weight) / size : 0)
+    }
+    let point = draw * shareLevels(usable, whole, count, shares)
+    if (point <= 0) return nearest
+    let last = nearest
+    for (let level = 0; level < count; level++) {
+      const share = shares[level] as number
+      if (point < share) return level
+      point -= share
+      if (share > 0) last = level
+    }
+    return last
   }
 
   get size(): number {
@@ -64,9 +117,15 @@ export class ModelGroups {
   readonly #anyGroup = new TieredGroup()
   /** Of models of which somebody says which version it serves. */
   readonly #versions = new Map<string, ModelVersions>()
-  readonly #any = new Candidates(new TieredGroup(), this.#anyGroup)
+  readonly #any: Candidates
+  readonly #levels: LevelCount
   /** Models that have a row: they stay known without an endpoint of their own. */
   #rows: ReadonlyMap<string, Model> = new Map()
+
+  constructor(levels: LevelCount) {
+    this.#levels = levels
+    this.#any = new Candidates(new TieredGroup(), this.#anyGroup, levels)
+  }
 
   /** The endpoints that may serve a model, or the version of it that was asked for; undefined when none ever could. */
   candidatesFor(model: string, version = ''): Candidates | undefined {
@@ -145,7 +204,8 @@ export class ModelGroups {
     const { own } = this.#candidatesOf(model)
     let known = this.#versions.get(model)
     if (known === undefined && versions.length > 0) {
-      known = new ModelVersions(() => new Candidates(new TieredGroup(), this.#anyGroup), own.slots, this.prefixes, this.#rows.get(model))
+      const fresh = (): Candidates => new Candidates(new TieredGroup(), this.#anyGroup, this.#levels)
+      known = new ModelVersions(fresh, own.slots, this.prefixes, this.#rows.get(model))
       this.#versions.set(model, known)
     }
     known?.join(slot, versions)
@@ -166,7 +226,7 @@ export class ModelGroups {
   #candidatesOf(model: string): Candidates {
     const known = this.#byModel.get(model)
     if (known !== undefined) return known
-    const fresh = new Candidates(new TieredGroup(), this.#anyGroup)
+    const fresh = new Candidates(new TieredGroup(), this.#anyGroup, this.#levels)
     this.#byModel.set(model, fresh)
     return fresh
   }

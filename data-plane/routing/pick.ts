@@ -1,4 +1,4 @@
-/** Whom a request is sent to: the tiers decide who may be asked, the model's policy whom of them. */
+/** Whom a request is sent to: the tiers decide who may be asked, the levels how far away, the model's policy whom of them. */
 import type { Ask } from './ask.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import type { Candidates } from './model-groups.ts'
@@ -6,15 +6,33 @@ import type { Policy } from './policy.ts'
 import { createPool, type Pool } from './pool.ts'
 
 /** The first tier with somebody who was not tried yet decides. */
-export function pick({ tiers, policy }: Candidates, ask: Ask): EndpointSlot | undefined {
-  for (let at = 0; at < tiers.length; at++) {
-    const tier = tiers[at] as Pool
-    if (tier.size === 0) continue
-    if (ask.excluded.length === 0) return policy.choose(tier, ask)
-    const slot = chooseUntried(policy, tier, ask)
+export function pick(candidates: Candidates, ask: Ask): EndpointSlot | undefined {
+  const { tiers, levels, policy } = candidates
+  for (let tier = 0; tier < tiers.length; tier++) {
+    const pool = levels === 1 ? candidates.poolAt(tier, 0) : (tiers[tier] as Pool)
+    if (pool.size === 0) continue
+    const slot = levels === 1 || policy.anyZone === true ? pickFrom(pool, policy, ask) : pickByLevel(candidates, tier, ask)
     if (slot !== undefined) return slot
   }
   return undefined
+}
+
+/** Where all of the level were tried whose turn it is, the nearest level that has another one. */
+function pickByLevel(candidates: Candidates, tier: number, ask: Ask): EndpointSlot | undefined {
+  const { levels, policy } = candidates
+  const first = candidates.levelFor(tier, ask.draw())
+  const slot = pickFrom(candidates.poolAt(tier, first), policy, ask)
+  if (slot !== undefined) return slot
+  for (let level = 0; level < levels; level++) {
+    const other = level === first ? undefined : pickFrom(candidates.poolAt(tier, level), policy, ask)
+    if (other !== undefined) return other
+  }
+  return undefined
+}
+
+function pickFrom(pool: Pool, policy: Policy, ask: Ask): EndpointSlot | undefined {
+  if (pool.size === 0) return undefined
+  return ask.excluded.length === 0 ? policy.choose(pool, ask) : chooseUntried(policy, pool, ask)
 }
 
 const REDRAWS = 8

@@ -18,6 +18,8 @@ export type Terms = Readonly<Record<string, number | string>>
 
 export type Policy = {
   readonly name: PolicyName
+  /** It chooses among all zones, since proxies of different zones are to agree. */
+  readonly anyZone?: boolean
   /** The pool is not empty. */
   choose(pool: Pool, ask: Ask): EndpointSlot
   /** Asked of sampled requests only: it may cost what it likes, and changes nothing. */

@@ -17,6 +17,7 @@ const ROUNDING = 1e-6
 
 export const ringHash = (otherwise: Policy): Policy => ({
   name: 'RING_HASH',
+  anyZone: true,
   choose: (pool, ask) => (ask.key === undefined ? undefined : ownerWithin(pool, ask.key, ask)) ?? otherwise.choose(pool, ask),
   terms: (slot, ask) => ({ key: ask.key ?? 'none', charged: slot.charged, weight: slot.endpoint.weight }),
 })

@@ -11,8 +11,12 @@ import { EndpointSlot } from './endpoint-slot.ts'
 import { type Candidates, ModelGroups } from './model-groups.ts'
 import type { PrefixTally } from './prefix-index.ts'
 import { possibleTargets, type TargetRules, targetRules } from './resolve-model.ts'
+import { ZoneLevels } from './zones.ts'
 
-export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes'>
+export type PictureHead = Pick<MeshSnapshot, 'version' | 'models' | 'routes' | 'zones'>
+
+/** Nothing else of what may come along: a head crosses to the workers in one piece. */
+export const headOf = ({ version, models, routes, zones }: PictureHead): PictureHead => ({ version, models, routes, zones })
 
 export class RoutingTable {
   version = ''
@@ -22,18 +26,32 @@ export class RoutingTable {
   targets: TargetRules = new Map()
   readonly #slotOf: (endpoint: Endpoint) => EndpointSlot
   readonly #slots = new Map<string, EndpointSlot>()
-  readonly #kserve = new ModelGroups()
-  readonly #byProtocol: Readonly<Record<Protocol, ModelGroups>> = {
-    KSERVE_GRPC: this.#kserve,
-    GRPC: new ModelGroups(),
-    HTTP: new ModelGroups(),
-  }
+  readonly #zone: string
+  #zones: ZoneLevels
+  /** Of the zones, and while slots move to the levels of a new order, of the order before as well. */
+  readonly #levels: { count: number }
+  /** Slots that may stand where an earlier order put them. */
+  #unsettled: Iterator<EndpointSlot> | undefined
+  readonly #kserve: ModelGroups
+  readonly #byProtocol: Readonly<Record<Protocol, ModelGroups>>
   /** All that speak gRPC, for prefix routes. Kept also while there is no route, since the first one would else look at every endpoint in one turn. */
-  readonly #routed = new ModelGroups()
+  readonly #routed: ModelGroups
   #routes: readonly Route[] = []
 
-  constructor(snapshot: MeshSnapshot = EMPTY_SNAPSHOT, slotOf = (endpoint: Endpoint): EndpointSlot => new EndpointSlot(endpoint)) {
+  /** `zone` is where this proxy stands. */
+  constructor(
+    snapshot: MeshSnapshot = EMPTY_SNAPSHOT,
+    slotOf = (endpoint: Endpoint): EndpointSlot => new EndpointSlot(endpoint),
+    zone = '',
+  ) {
     this.#slotOf = slotOf
+    this.#zone = zone
+    this.#zones = new ZoneLevels(zone, snapshot.zones)
+    this.#levels = { count: this.#zones.count }
+    const groups = (): ModelGroups => new ModelGroups(this.#levels)
+    this.#kserve = groups()
+    this.#byProtocol = { KSERVE_GRPC: this.#kserve, GRPC: groups(), HTTP: groups() }
+    this.#routed = groups()
     for (const endpoint of snapshot.endpoints) this.upsert(endpoint)
     this.setHead(snapshot)
   }
@@ -143,13 +161,32 @@ export class RoutingTable {
     for (const slot of this.#slots.values()) slot.loadHolds(teller, at)
   }
 
-  setHead({ version, models, routes }: PictureHead): void {
+  setHead({ version, models, routes, zones }: PictureHead): void {
     this.version = version
     this.wishes = wishesOf(models)
     this.#routes = [...routes].sort((a, b) => b.prefix.length - a.prefix.length)
     this.targets = targetRules(models)
     this.#kserve.setRows(models)
     this.#routed.setRows(models)
+    const order = new ZoneLevels(this.#zone, zones)
+    if (order.sameAs(this.#zones)) return
+    this.#zones = order
+    this.#levels.count = Math.max(this.#levels.count, order.count)
+    this.#unsettled = this.#slots.values()
+  }
+
+  /** After a change of the order of zones: puts so many slots where they belong now. False when all are; until then each is in the one place or the other. */
+  settleZones(most: number): boolean {
+    for (let moved = 0; this.#unsettled !== undefined; moved++) {
+      if (moved === most) return true
+      const { done, value } = this.#unsettled.next()
+      if (done !== true) this.#join(value)
+      else {
+        this.#unsettled = undefined
+        this.#levels.count = this.#zones.count
+      }
+    }
+    return false
   }
 
   /** This proxy's own view of an endpoint changed. */
@@ -159,6 +196,7 @@ export class RoutingTable {
   }
 
   #join(slot: EndpointSlot): void {
+    slot.level = this.#zones.levelOf(slot.endpoint.zone)
     this.#byProtocol[slot.endpoint.protocol].join(slot)
     if (speaksGrpc(slot)) this.#routed.join(slot)
   }

@@ -7,13 +7,15 @@ import { HashRing } from './hash-ring.ts'
 import { isSecondsTurn } from './turn.ts'
 
 const CAPACITY_FIRST = 4
+/** Of the many sets that stay empty. */
+const NO_SUMS = new Float64Array(2)
 
 export class WeightedSet {
   /** In no order that means anything: the last one takes the place of one that leaves. */
   readonly slots: EndpointSlot[] = []
-  #capacity = CAPACITY_FIRST
+  #capacity = 0
   /** The root is 1, the children of n are 2n and 2n + 1, the leaf of slot i is capacity + i. */
-  #sums = new Float64Array(2 * CAPACITY_FIRST)
+  #sums = NO_SUMS
 
   /** Kept from when somebody first asks for them. */
   #ring: HashRing | undefined
@@ -67,6 +69,10 @@ export class WeightedSet {
     return last
   }
 
+  weightAt(at: number): number {
+    return this.#sums[this.#capacity + at] as number
+  }
+
   weigh(at: number, weight: number): void {
     this.#set(at, weight)
     this.#ring?.weigh(this.slots[at] as EndpointSlot)
@@ -111,7 +117,7 @@ export class WeightedSet {
   #grow(): void {
     const before = this.#sums
     const half = this.#capacity
-    this.#capacity = 2 * half
+    this.#capacity = Math.max(CAPACITY_FIRST, 2 * half)
     this.#sums = new Float64Array(2 * this.#capacity)
     this.#sums.set(before.subarray(half, 2 * half), this.#capacity)
     for (let node = this.#capacity - 1; node >= 1; node--)

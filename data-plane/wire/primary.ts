@@ -6,7 +6,7 @@ import { systemClock } from '../../core/edge/system-clock.ts'
 import { limits } from '../../core/limits.ts'
 import type { Endpoint, EndpointTls } from '../../core/mesh-snapshot.ts'
 import type { ExplainQuery, ExplainReply } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
-import type { PictureHead } from '../routing/routing-table.ts'
+import { headOf, type PictureHead } from '../routing/routing-table.ts'
 import { HeldLoads } from '../share/held-loads.ts'
 import { LedgerSums } from '../share/ledger-sums.ts'
 import { Picture } from '../share/picture.ts'
@@ -23,6 +23,8 @@ export type PrimaryOptions = {
   readonly listen: string
   readonly workers: number
   readonly nameEndpoints: boolean
+  /** Where this proxy stands; may be empty. */
+  readonly zone: string
   readonly turnGrainMs: number
   readonly front: FrontOptions
   readonly endpointTls: EndpointTls | undefined
@@ -134,9 +136,8 @@ export class Primary implements SeatOwner {
     this.#nourishAll()
   }
 
-  setHead({ version, models, routes }: PictureHead): void {
-    // Nothing else of what may come along: the head crosses to the workers in one piece.
-    this.#picture.head = { version, models, routes }
+  setHead(head: PictureHead): void {
+    this.#picture.head = headOf(head)
     for (const seat of this.#seats) seat.feed.headChanged()
     this.#nourishAll()
   }
@@ -206,8 +207,8 @@ export class Primary implements SeatOwner {
     const rehearse = this.crashes === 0 || [...this.#seats].some((other) => other.state === 'serving')
     this.#seats.add(seat)
     seat.feed.held = this.#held
-    const { nameEndpoints, workers, turnGrainMs, connections } = this.#options
-    seat.tell({ kind: 'start', nameEndpoints, workers, turnGrainMs, connections, rehearse })
+    const { nameEndpoints, zone, workers, turnGrainMs, connections } = this.#options
+    seat.tell({ kind: 'start', nameEndpoints, zone, workers, turnGrainMs, connections, rehearse })
     seat.tell({ kind: 'front', front: this.#front })
     seat.tell({ kind: 'endpoint-tls', tls: this.#options.endpointTls })
     for (const id of this.#picture.ids) seat.feed.changed(id, 'makes')

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { limits } from '../../core/limits.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
-import type { PictureHead } from '../routing/routing-table.ts'
+import { headOf, type PictureHead } from '../routing/routing-table.ts'
 import { type FileForm, readStaticFile } from './static-file.ts'
 
 export type ReadOrder = { readonly path: string; readonly form: FileForm }
@@ -15,10 +15,10 @@ export type FromReader =
 /** Starts when the first piece is asked for. */
 function* pieces({ path, form }: ReadOrder): Generator<FromReader, void> {
   try {
-    const { version, models, routes, endpoints } = readStaticFile(path, form)
+    const { endpoints, ...head } = readStaticFile(path, form)
     for (let at = 0; at < endpoints.length; at += limits.feedRowsMax)
       yield { kind: 'rows', endpoints: endpoints.slice(at, at + limits.feedRowsMax) }
-    yield { kind: 'end', head: { version, models, routes } }
+    yield { kind: 'end', head: headOf(head) }
   } catch (error) {
     yield { kind: 'bad', complaint: (error as Error).message }
   }

@@ -33,6 +33,15 @@ test('rows say where requests go; a target needs a row or an endpoint that names
   expect(() => parseStaticFile(text.replace('served@2', '*'), 'mesh.json')).toThrow('names a model "served"')
 })
 
+const ordered = (zones: string): string => GOOD.replace('{ "models"', `{ "zones": { ${zones} }, "models"`)
+
+test('for proxies of a zone the order may be said in which others help out', () => {
+  expect(parseStaticFile(ordered('"z1": [["z2"], ["z3", "z4"]], "z2": []'), 'mesh.json').zones).toEqual({
+    z1: [['z2'], ['z3', 'z4']],
+    z2: [],
+  })
+})
+
 test('a model may limit its attempts', () => {
   const text = GOOD.replace('"policy"', '"timeouts": { "firstByteMs": 20000, "idleMs": 5000 }, "policy"')
   expect(parseStaticFile(text, 'mesh.json').models[0]?.timeouts).toEqual({ firstByteMs: 20_000, idleMs: 5_000 })
@@ -63,7 +72,7 @@ test.each([
   [
     'a top-level typo',
     GOOD.replace('"routes"', '"route"'),
-    'mesh.json:2: route: there is no such field; known are models, routes, endpoints',
+    'mesh.json:2: route: there is no such field; known are models, routes, zones, endpoints',
   ],
   [
     'a timeout that does not exist',
@@ -178,6 +187,12 @@ test.each([
       ],
     ] as const
   ).map(([name, rows, complaint]) => [name, GOOD.replace('ROUND_ROBIN" }', `ROUND_ROBIN" },\n  ${rows}`), `mesh.json:2: ${complaint}`]),
+  ['a zone that helps itself', ordered('"z1": [["z1"]]'), 'mesh.json:1: zones.z1[0][0]: its own zone is near already: name others only'],
+  ['a zone that helps out twice', ordered('"z1": [["z2"], ["z3", "z2"]]'), 'mesh.json:1: zones.z1[1][1]: zone z2 stands twice'],
+  ['a level without a zone', ordered('"z1": [[]]'), 'mesh.json:1: zones.z1[0]: a level without a zone; leave it out'],
+  ['a zone without a name', ordered('"z1": [[""]]'), 'mesh.json:1: zones.z1[0][0]: wants the name of a zone'],
+  ['more levels than there are', ordered('"z1": [["a"], ["b"], ["c"], ["d"], ["e"]]'), 'mesh.json:1: zones.z1: more than 4 levels'],
+  ['zones in no order', ordered('"z1": ["z2"]'), 'mesh.json:1: zones.z1[0]: '],
   ['a broken file', GOOD.slice(0, -3), 'mesh.json: '],
 ])('%s is named with its line and field', (_name, text, complaint) => {
   expect(() => parseStaticFile(text, 'mesh.json')).toThrow(complaint)
@@ -187,7 +202,7 @@ test('a file beside a control plane says models and routes, and no endpoints', (
   const text = '{ "models": [ { "name": "llm", "policy": "ROUND_ROBIN" } ] }'
   expect(parseStaticFile(text, 'models.json', 'models')).toMatchObject({ models: [{ name: 'llm' }], routes: [], endpoints: [] })
   expect(() => parseStaticFile(GOOD, 'models.json', 'models')).toThrow(
-    'models.json:3: endpoints: there is no such field; known are models, routes',
+    'models.json:3: endpoints: there is no such field; known are models, routes, zones',
   )
   expect(() => parseStaticFile(text.replace('ROUND', 'SQUARE'), 'models.json', 'models')).toThrow('models.json:1: models[0].policy: ')
 })

@@ -13,6 +13,7 @@ import { readPlainJson } from './plain-json.ts'
 import { ADMISSION_FIELDS, rowAdmission } from './row-admission.ts'
 import { affinityFields, affinityKnown, checkAffinity } from './row-affinity.ts'
 import { checkTargets, ROW_TARGETS_KNOWN, rowTargets } from './row-targets.ts'
+import { zoneOrder } from './row-zones.ts'
 import { identityProblem } from './tls-identity.ts'
 
 /** A day: a larger number is a slip of units. */
@@ -58,6 +59,7 @@ const rules = {
   routes: z
     .array(z.strictObject({ prefix: z.string().startsWith('/', 'wants a path that begins with /'), model: z.string().min(1) }))
     .default([]),
+  zones: zoneOrder.optional(),
 }
 
 const wholeSchema = z.strictObject({
@@ -139,7 +141,7 @@ export function readStaticFile(path: string, form: FileForm = 'static'): MeshSna
   return parseStaticFile(text, path, form)
 }
 
-const RULES = ['models', 'routes']
+const RULES = ['models', 'routes', 'zones']
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
   models: ['name', 'policy', 'timeouts', 'admission', ...Object.keys(affinityFields), ...Object.keys(rowTargets)],
   ...affinityKnown,

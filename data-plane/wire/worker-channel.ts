@@ -9,6 +9,8 @@ import type { Vitals } from './vitals.ts'
 
 export type WorkerOptions = {
   readonly nameEndpoints: boolean
+  /** Where the proxy stands; may be empty. */
+  readonly zone: string
   readonly workers: number
   readonly turnGrainMs: number
   readonly connections: ConnectionRules

@@ -77,13 +77,14 @@ export class Worker {
   /** Sockets that the primary handed over, and sockets that are open. */
   #taken = 0
   #open = 0
-  readonly #routing = new RoutingTable()
+  readonly #routing: RoutingTable
   #draining = false
 
   constructor(send: (message: FromWorker) => void, options: WorkerOptions) {
     this.#send = send
     this.#reporter = new WorkerReporter(send, this.#ledger, options.turnGrainMs)
     const { connections } = options
+    this.#routing = new RoutingTable(undefined, undefined, options.zone)
     this.#connections = connections
     this.#clients = new ClientLinks(connections.downstream)
     const ask = connections.dnsServer === undefined ? askSystem : askServer(connections.dnsServer)
@@ -159,7 +160,10 @@ export class Worker {
       if (known === undefined) this.#openAhead.add(slot)
       else this.#pools.get(slot.id)?.refresh()
     }
-    if (head !== undefined) this.#routing.setHead(head)
+    if (head !== undefined) {
+      this.#routing.setHead(head)
+      this.#settleZones()
+    }
     for (const id of removed) {
       this.#routing.remove(id)
       this.#pools.get(id)?.close()
@@ -175,6 +179,11 @@ export class Worker {
 
   explain(query: ExplainQuery): ExplainReply {
     return explainReply(query, this.#service.explainer, this.#routing, { now: systemClock.now(), wall: Date.now(), draw: Math.random })
+  }
+
+  /** A new order of zones is taken in some endpoints in each turn. */
+  #settleZones(): void {
+    if (this.#routing.settleZones(limits.feedRowsMax)) setImmediate(() => this.#settleZones())
   }
 
   /** Clients are asked to go elsewhere; what they have begun is finished, up to a limit. */

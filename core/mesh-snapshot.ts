@@ -62,6 +62,10 @@ export type Model = {
   readonly pin?: boolean | undefined
   /** Absent: no request of the model waits in the proxy. */
   readonly admission?: Admission | undefined
+  /** The model is a LoRA adapter of that one: the endpoints of either may serve it. */
+  readonly adapterOf?: string | undefined
+  /** The request parameter by which requests of the model name a LoRA adapter. */
+  readonly adapterParameter?: string | undefined
   /** For PREFIX: the tensor that holds the prompt; absent: the first of datatype BYTES. */
   readonly prompt?: { readonly input: string } | undefined
   /** Other names by which clients may ask for it; no other row's name or alias. */

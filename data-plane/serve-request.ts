@@ -30,7 +30,7 @@ import type { AnswerKind } from './relay/answer-order.ts'
 import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
 import { Exchange } from './relay/exchange.ts'
 import type { ExchangeEnd } from './relay/exchange-owner.ts'
-import { keyOf } from './relay/request-key.ts'
+import { adapterOf, keyOf } from './relay/request-key.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
 import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, whyNotRenamed, whyUnserved } from './relay/targets.ts'
 import type { Ask } from './routing/ask.ts'
@@ -165,7 +165,8 @@ export class RequestService implements RequestStreamOwner {
     if (candidates.admission !== undefined && !this.desk.admits(exchange, model, candidates, at)) return
     const compared: EndpointSlot[] | undefined = this.explainer.wants(exchange, at) ? [] : undefined
     const key = keyOf(exchange, candidates.hashOn)
-    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key, prompt: exchange.scanner?.prompt }
+    const adapter = adapterOf(exchange, candidates.adapter)
+    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key, adapter, prompt: exchange.scanner?.prompt }
     for (;;) {
       const slot = this.#choose(exchange, model, candidates, ask)
       if (slot === undefined) {

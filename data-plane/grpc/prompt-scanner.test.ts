@@ -119,6 +119,20 @@ test('another model has other hashes', () => {
   expect(hashesOf(other, 100, rows)[0]).not.toBe(hashesOf(ask(PROMPT))[0])
 })
 
+test('under an alias, or through a split, a prompt has the hashes of the model that is meant; for an adapter it has others', () => {
+  const rows = wishesOf([
+    { name: 'llm', policy: 'PREFIX', aliases: ['chat'], adapterParameter: 'lora' },
+    { name: 'front', policy: 'LEAST_WAIT', split: [{ model: 'llm', weight: 1 }] },
+  ])
+  const inputs = [input('text_input', 'BYTES', { contents: contents(PROMPT) })]
+  const lora = { lora: { parameterChoice: { $case: 'stringParam' as const, value: 'fr' } } }
+  const plain = hashesOf(request({ inputs }), 50, rows)
+  for (const modelName of ['chat', 'front']) expect(hashesOf(request({ modelName, inputs }), 50, rows)).toEqual(plain)
+  const adapted = hashesOf(request({ parameters: lora, inputs }), 50, rows)
+  expect(adapted).toHaveLength(plain.length)
+  for (const [at, hash] of adapted.entries()) expect(hash).not.toBe(plain[at])
+})
+
 test.each<[string, Partial<ModelInferRequest>]>([
   ['no tensor', {}],
   ['no tensor of text', { inputs: [input('x', 'FP32')], rawInputContents: [Buffer.alloc(4_000)] }],
@@ -186,7 +200,7 @@ test('bytes that are no tensor never throw, and read the same however they are c
     for (let hits = byte() % 4; hits > 0; hits--) bytes[(byte() * 256 + byte()) % bytes.length] = byte()
     const field = round % 3 === 0 ? RAW_INPUT_CONTENTS : 5
     const read = (step: number): number[] => {
-      const scanner = new PromptScanner({}, 1)
+      const scanner = new PromptScanner({ seed: 1 }, 1)
       for (const one of [5, field]) {
         scanner.begin(one)
         for (let at = 0; at < bytes.length; at += step) scanner.feed(bytes, at, Math.min(at + step, bytes.length))

@@ -7,8 +7,14 @@
 import { mix } from '../../core/key-hash.ts'
 import { limits } from '../../core/limits.ts'
 
-/** `input`: the tensor's name, in UTF-8; absent: the first of datatype BYTES. */
-export type PromptWish = { readonly input?: Uint8Array | undefined }
+export type PromptWish = {
+  /** Of the model that is meant, whatever it is called: prompts of different models have nothing in common. */
+  readonly seed: number
+  /** The tensor's name, in UTF-8; absent: the first of datatype BYTES. */
+  readonly input?: Uint8Array | undefined
+  /** The request parameter that names an adapter: what a server caches for one is of no use to another. */
+  readonly adapterParameter?: string | undefined
+}
 
 /** Fields of ModelInferRequest. */
 export const INPUTS = 5

@@ -199,7 +199,9 @@ export class RequestScanner {
     this.#routedVersion = this.#version
     this.#settled = true
     const wish = this.#wishes.prompts.get(this.model)
-    if (wish !== undefined) this.#prompt = new PromptScanner(wish, hashText(this.model))
+    if (wish === undefined) return
+    const adapter = wish.adapterParameter === undefined ? undefined : this.parameter(wish.adapterParameter)
+    this.#prompt = new PromptScanner(wish, adapter === undefined ? wish.seed : mix(wish.seed ^ adapter))
   }
 
   #walk(source: Uint8Array, start: number, end: number): void {

@@ -3,6 +3,7 @@ import { hashBytes, mix } from '../../core/key-hash.ts'
 import { type HashOn, SESSION_HEADER } from '../../core/mesh-snapshot.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import type { RequestScanner } from '../grpc/request-scanner.ts'
+import type { AdapterRule } from '../routing/near-adapter.ts'
 
 type Asked = { readonly head: RequestHead; readonly scanner: RequestScanner | undefined }
 
@@ -11,4 +12,10 @@ export function keyOf({ head, scanner }: Asked, on: HashOn | undefined): number 
   if (on !== undefined && 'parameter' in on) return scanner?.parameter(on.parameter)
   const field = on === undefined || on.header === SESSION_HEADER ? head.session : head.forward.find(({ name }) => name === on.header)
   return field === undefined || field.value.length === 0 ? undefined : mix(hashBytes(field.value))
+}
+
+/** The LoRA adapter that a request is for. */
+export function adapterOf({ scanner }: Asked, rule: AdapterRule | undefined): number | undefined {
+  if (rule === undefined) return undefined
+  return 'key' in rule ? rule.key : scanner?.parameter(rule.parameter)
 }

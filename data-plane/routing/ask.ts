@@ -12,6 +12,8 @@ export type Ask = {
   readonly compared?: EndpointSlot[] | undefined
   /** Of the session, or what else its model's row hashes by: 32 bits. Absent when the request names none. */
   readonly key?: number | undefined
+  /** Of the LoRA adapter that is asked for, as a hash. */
+  readonly adapter?: number | undefined
   /** Hashes of the prompt's blocks, each of its block and all before it; absent when nobody asked for them. */
   readonly prompt?: Uint32Array | undefined
 }

@@ -2,10 +2,12 @@
  * Endpoints by the models that they serve: those that name a model, and those that serve every model, which all models share. A model's policy lasts as
  * long as the model is named, by a row or by an endpoint.
  */
+import { hashText, mix } from '../../core/key-hash.ts'
 import { limits } from '../../core/limits.ts'
 import type { Admission, HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { ModelVersions } from './model-versions.ts'
+import type { AdapterRule } from './near-adapter.ts'
 import { createPolicy } from './policy.ts'
 import { Pool } from './pool.ts'
 import { PrefixIndex } from './prefix-index.ts'
@@ -32,25 +34,22 @@ export class Candidates {
   hashOn: HashOn | undefined = undefined
   pin = false
   admission: Admission | undefined = undefined
+  adapter: AdapterRule | undefined = undefined
   readonly own: TieredGroup
   /** Of all levels. */
-  readonly tiers: readonly Pool[]
+  tiers: readonly Pool[] = []
   readonly #any: TieredGroup
   readonly #levels: LevelCount
-  readonly #near: readonly Pool[]
+  #near: readonly Pool[] = []
+  /** Of the model whose adapter this one is. Who names both is in both, and is drawn so much more often. */
+  #base: TieredGroup | undefined
+  #groups: readonly TieredGroup[] = []
 
   constructor(own: TieredGroup, any: TieredGroup, levels: LevelCount) {
     this.own = own
     this.#any = any
     this.#levels = levels
-    this.#near = Array.from({ length: TIERS * LEVELS }, (_, at) => {
-      const [tier, level] = [Math.floor(at / LEVELS), at % LEVELS]
-      return new Pool([own.at(tier, level), any.at(tier, level)])
-    })
-    this.tiers = Array.from(
-      { length: TIERS },
-      (_, tier) => new Pool(this.#near.slice(tier * LEVELS, (tier + 1) * LEVELS).flatMap(({ parts }) => parts)),
-    )
+    this.#makePools()
   }
 
   get levels(): number {
@@ -69,9 +68,14 @@ export class Candidates {
       const pool = this.poolAt(tier, level)
       const { size, weight } = pool
       if (size > 0) nearest = level
-      const missing = this.own.weightlessAt(level) + this.#any.weightlessAt(level)
+      let missing = 0
+      let held = 0
+      for (const group of this.#groups) {
+        missing += group.weightlessAt(level)
+        held += group.weightAt(level)
+      }
       usable[level] = weight
-      whole[level] = this.own.weightAt(level) + this.#any.weightAt(level) + (size > 0 ? (missing * weight) / size : 0)
+      whole[level] = held + (size > 0 ? (missing * weight) / size : 0)
     }
     let point = draw * shareLevels(usable, whole, count, shares)
     if (point <= 0) return nearest
@@ -86,13 +90,27 @@ export class Candidates {
   }
 
   get size(): number {
-    return this.own.size + this.#any.size
+    return this.own.size + (this.#base?.size ?? 0) + this.#any.size
   }
 
   /** Those in no tier too. */
   *each(): Iterable<EndpointSlot> {
     yield* this.own.slots
+    if (this.#base !== undefined) for (const slot of this.#base.slots) if (!this.own.has(slot)) yield slot
     yield* this.#any.slots
+  }
+
+  /** Of each pool the first part are those who name the model. */
+  #makePools(): void {
+    this.#groups = this.#base === undefined ? [this.own, this.#any] : [this.own, this.#base, this.#any]
+    this.#near = Array.from({ length: TIERS * LEVELS }, (_, at) => {
+      const [tier, level] = [Math.floor(at / LEVELS), at % LEVELS]
+      return new Pool(this.#groups.map((group) => group.at(tier, level)))
+    })
+    this.tiers = Array.from(
+      { length: TIERS },
+      (_, tier) => new Pool(this.#near.slice(tier * LEVELS, (tier + 1) * LEVELS).flatMap(({ parts }) => parts)),
+    )
   }
 
   /** A copy, for what is rare. */
@@ -101,15 +119,28 @@ export class Candidates {
   }
 
   /** Of the model's row; without one, what every model gets. */
-  setRules(prefixes: PrefixIndex, row?: Model): void {
+  setRules(prefixes: PrefixIndex, row?: Model, base?: TieredGroup): void {
     const name = row?.policy ?? DEFAULT_POLICY
-    if (this.policy.name !== name) this.policy = createPolicy(name, prefixes)
+    const adapter = adapterRuleOf(row)
+    if (this.policy.name !== name || !isSameRule(this.adapter, adapter)) this.policy = createPolicy(name, prefixes, adapter)
+    this.adapter = adapter
+    if (this.#base !== base) {
+      this.#base = base
+      this.#makePools()
+    }
     this.timeouts = row?.timeouts
     this.hashOn = row?.hashOn
     this.pin = row?.pin ?? false
     this.admission = row?.admission
   }
 }
+
+function adapterRuleOf(row: Model | undefined): AdapterRule | undefined {
+  if (row?.adapterOf !== undefined) return { key: mix(hashText(row.name)) }
+  return row?.adapterParameter === undefined ? undefined : { parameter: row.adapterParameter }
+}
+
+const isSameRule = (a: AdapterRule | undefined, b: AdapterRule | undefined): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 export class ModelGroups {
   readonly prefixes = new PrefixIndex()
@@ -121,6 +152,8 @@ export class ModelGroups {
   readonly #levels: LevelCount
   /** Models that have a row: they stay known without an endpoint of their own. */
   #rows: ReadonlyMap<string, Model> = new Map()
+  /** Models whose adapters have a row: these hold on to their group. */
+  #bases: ReadonlySet<string> = new Set()
 
   constructor(levels: LevelCount) {
     this.#levels = levels
@@ -166,13 +199,15 @@ export class ModelGroups {
   }
 
   setRows(models: readonly Model[]): void {
-    const before = this.#rows
+    const before = [...this.#rows.keys(), ...this.#bases]
+    this.#bases = new Set(models.flatMap(({ adapterOf }) => adapterOf ?? []))
     this.#rows = new Map(models.map((model) => [model.name, model]))
     for (const model of models) {
-      this.#candidatesOf(model.name).setRules(this.prefixes, model)
+      const base = model.adapterOf === undefined ? undefined : this.#candidatesOf(model.adapterOf).own
+      this.#candidatesOf(model.name).setRules(this.prefixes, model, base)
       this.#versions.get(model.name)?.setRules(this.prefixes, model)
     }
-    for (const name of before.keys())
+    for (const name of before)
       if (!this.#rows.has(name)) {
         this.#byModel.get(name)?.setRules(this.prefixes)
         this.#versions.get(name)?.setRules(this.prefixes)
@@ -232,7 +267,7 @@ export class ModelGroups {
   }
 
   #forgetIfEmpty(model: string): void {
-    if (this.#byModel.get(model)?.own.size === 0 && !this.#rows.has(model)) this.#byModel.delete(model)
+    if (this.#byModel.get(model)?.own.size === 0 && !this.#rows.has(model) && !this.#bases.has(model)) this.#byModel.delete(model)
   }
 }
 

@@ -4,6 +4,7 @@ import type { Ask } from './ask.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { leastRequest } from './least-request.ts'
 import { leastWait } from './least-wait.ts'
+import { type AdapterRule, nearAdapter } from './near-adapter.ts'
 import { peakLatency } from './peak-latency.ts'
 import type { Pool } from './pool.ts'
 import { prefix } from './prefix.ts'
@@ -26,8 +27,21 @@ export type Policy = {
   terms(slot: EndpointSlot, ask: Ask): Terms
 }
 
-/** A policy may remember something from one choice to the next, so each model gets its own. */
-export function createPolicy(name: PolicyName, prefixes = new PrefixIndex()): Policy {
+/** A policy may remember something from one choice to the next, so each model gets its own. `adapter`: its requests are for one, or may be. */
+export function createPolicy(name: PolicyName, prefixes = new PrefixIndex(), adapter?: AdapterRule): Policy {
+  const preferring = (policy: Policy): Policy => (adapter === undefined ? policy : nearAdapter(policy, adapter))
+  const load = byLoad(name === 'RING_HASH' || name === 'PREFIX' ? 'LEAST_WAIT' : name)
+  switch (name) {
+    case 'RING_HASH':
+      return ringHash(preferring(load))
+    case 'PREFIX':
+      return prefix(load, prefixes, preferring(load))
+    default:
+      return preferring(load)
+  }
+}
+
+function byLoad(name: Exclude<PolicyName, 'RING_HASH' | 'PREFIX'>): Policy {
   switch (name) {
     case 'LEAST_WAIT':
       return leastWait()
@@ -41,10 +55,6 @@ export function createPolicy(name: PolicyName, prefixes = new PrefixIndex()): Po
       return weighted
     case 'ROUND_ROBIN':
       return roundRobin()
-    case 'RING_HASH':
-      return ringHash(leastWait())
-    case 'PREFIX':
-      return prefix(leastWait(), prefixes)
     default:
       return name satisfies never
   }

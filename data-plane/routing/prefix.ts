@@ -16,16 +16,18 @@ const FREE = 4
 /** Owners of the prompt's beginning that are looked at. */
 const OWNERS_MAX = 8
 
-export function prefix(otherwise: Policy, index: PrefixIndex): Policy {
+/** `onMiss` is asked where nobody has the beginning and the request says something else to go by. */
+export function prefix(otherwise: Policy, index: PrefixIndex, onMiss = otherwise): Policy {
   return {
     name: 'PREFIX',
     choose(pool, ask) {
       const least = otherwise.choose(pool, ask)
       const { prompt } = ask
-      if (prompt === undefined || prompt.length === 0) return least
+      const missed = (): EndpointSlot => (ask.adapter === undefined ? least : onMiss.choose(pool, ask))
+      if (prompt === undefined || prompt.length === 0) return missed()
       const owners = index.longest(prompt, OWNERS_MAX)
       const warm = owners.find((slot) => pool.has(slot) && !ask.excluded.includes(slot) && isNearLeast(slot, least, ask.now))
-      const chosen = warm ?? least
+      const chosen = warm ?? missed()
       ask.compared?.push(chosen)
       // Whoever was tried already is not asked, whatever is answered here: the pick goes on.
       if (ask.excluded.includes(chosen)) return chosen

@@ -22,8 +22,8 @@ export const ringHash = (otherwise: Policy): Policy => ({
   terms: (slot, ask) => ({ key: ask.key ?? 'none', charged: slot.charged, weight: slot.endpoint.weight }),
 })
 
-/** Undefined when so many have their part that it is not worth while to look for one that has not. */
-export function ownerWithin(pool: Pool, key: number, { excluded, compared }: Ask): EndpointSlot | undefined {
+/** Of those in some parts of the pool, by the load of the whole. Undefined when so many have their part that it is not worth while to look for one that has not. */
+export function ownerWithin(pool: Pool, key: number, { excluded, compared }: Ask, among = pool.parts): EndpointSlot | undefined {
   let held = 1
   let weight = 0
   for (const { ring } of pool.parts) {
@@ -33,11 +33,11 @@ export function ownerWithin(pool: Pool, key: number, { excluded, compared }: Ask
   }
   const fits = (slot: EndpointSlot): boolean => !excluded.includes(slot) && hasRoom(slot, held / weight)
   const nearest = new Nearest()
-  for (const { ring } of pool.parts) ring.search(key, nearest)
+  for (const { ring } of among) ring.search(key, nearest)
   if (nearest.slot !== undefined) compared?.push(nearest.slot)
   if (nearest.slot === undefined || fits(nearest.slot)) return nearest.slot
   const next = new Nearest()
-  for (const { ring } of pool.parts) ring.search(key, next, fits)
+  for (const { ring } of among) ring.search(key, next, fits)
   return next.slot
 }
 

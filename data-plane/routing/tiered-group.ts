@@ -31,6 +31,10 @@ export class TieredGroup {
     return this.#places.size
   }
 
+  has(slot: EndpointSlot): boolean {
+    return this.#places.has(slot)
+  }
+
   get slots(): Iterable<EndpointSlot> {
     return this.#places.keys()
   }

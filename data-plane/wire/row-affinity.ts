@@ -27,14 +27,46 @@ export const hashOn = z
 const INPUT_MAX = 256
 const prompt = z.strictObject({ input: z.string().min(1, 'wants the name of a tensor, for example text_input').max(INPUT_MAX) })
 
-export const affinityFields = { hashOn: hashOn.optional(), pin: z.boolean().optional(), prompt: prompt.optional() }
+export const affinityFields = {
+  hashOn: hashOn.optional(),
+  pin: z.boolean().optional(),
+  prompt: prompt.optional(),
+  adapterOf: z.string().min(1).optional(),
+  adapterParameter: parameter.optional(),
+}
 
-type Row = { readonly policy: PolicyName; readonly prompt?: unknown }
+type Row = {
+  readonly name: string
+  readonly policy: PolicyName
+  readonly prompt?: unknown
+  readonly adapterOf?: string | undefined
+  readonly adapterParameter?: string | undefined
+}
 
 /** What no field shows by itself. */
 export function checkAffinity(row: Row, context: z.RefinementCtx): void {
   if (row.prompt !== undefined && row.policy !== 'PREFIX')
     context.addIssue({ code: 'custom', path: ['prompt'], message: 'is for the policy PREFIX: set it, or leave prompt out' })
+}
+
+/** What only all rows together show. */
+export function checkAdapters(rows: readonly Row[], context: z.RefinementCtx): void {
+  const adapters = new Set(rows.filter(({ adapterOf }) => adapterOf !== undefined).map(({ name }) => name))
+  for (const [at, { adapterOf, adapterParameter }] of rows.entries()) {
+    if (adapterOf === undefined) continue
+    if (adapters.has(adapterOf))
+      context.addIssue({
+        code: 'custom',
+        path: [at, 'adapterOf'],
+        message: `wants the model below it, and ${adapterOf} is an adapter itself`,
+      })
+    if (adapterParameter !== undefined)
+      context.addIssue({
+        code: 'custom',
+        path: [at, 'adapterParameter'],
+        message: 'is for the model below: this one is an adapter by its name',
+      })
+  }
 }
 
 /** The fields within those. */

@@ -124,6 +124,21 @@ test.each([
     GOOD.replace('"policy": "ROUND_ROBIN"', '"prompt": { "input": "x", "tensor": "y" }, "policy": "PREFIX"'),
     'mesh.json:1: models[0].prompt.tensor: there is no such field; known are input',
   ],
+  [
+    'an adapter of an adapter',
+    GOOD.replace('"models": [', '"models": [ { "name": "a", "adapterOf": "b" },\n { "name": "b", "adapterOf": "llm" },'),
+    'mesh.json:1: models[0].adapterOf: wants the model below it, and b is an adapter itself',
+  ],
+  [
+    'an adapter of itself',
+    GOOD.replace('"policy"', '"adapterOf": "llm", "policy"'),
+    'mesh.json:1: models[0].adapterOf: wants the model below it, and llm is an adapter itself',
+  ],
+  [
+    'an adapter in two ways',
+    GOOD.replace('"policy"', '"adapterOf": "base", "adapterParameter": "lora_name", "policy"'),
+    'mesh.json:1: models[0].adapterParameter: is for the model below',
+  ],
   ['a pin that is no yes or no', GOOD.replace('"policy"', '"pin": "llm", "policy"'), 'mesh.json:1: models[0].pin: '],
   ['a timeout of nothing', GOOD.replace('"policy"', '"timeouts": { "idleMs": 0 }, "policy"'), 'mesh.json:1: models[0].timeouts.idleMs: '],
   [

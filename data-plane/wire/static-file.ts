@@ -11,7 +11,7 @@ import { isEndpointId } from '../../core/ids.ts'
 import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../core/mesh-snapshot.ts'
 import { readPlainJson } from './plain-json.ts'
 import { ADMISSION_FIELDS, rowAdmission } from './row-admission.ts'
-import { affinityFields, affinityKnown, checkAffinity } from './row-affinity.ts'
+import { affinityFields, affinityKnown, checkAdapters, checkAffinity } from './row-affinity.ts'
 import { checkTargets, ROW_TARGETS_KNOWN, rowTargets } from './row-targets.ts'
 import { zoneOrder } from './row-zones.ts'
 import { identityProblem } from './tls-identity.ts'
@@ -55,6 +55,7 @@ const rules = {
         })
         .superRefine(checkAffinity),
     )
+    .superRefine(checkAdapters)
     .default([]),
   routes: z
     .array(z.strictObject({ prefix: z.string().startsWith('/', 'wants a path that begins with /'), model: z.string().min(1) }))

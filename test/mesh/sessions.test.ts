@@ -1,4 +1,4 @@
-/** Sessions through two proxies that know nothing of each other: by key within bounds, and pinned. Their servers are killed and come back. */
+/** What belongs together, through two proxies that know nothing of each other: sessions by key and pinned, prompts, adapters. A server is killed and comes back. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, connectGrpc, type GrpcSession } from '../tools/grpc-session.ts'
 import { startProxyWith, staticSnapshot, type TestProxy } from '../tools/proxy.ts'
@@ -6,7 +6,8 @@ import { expectSettled } from '../tools/settled.ts'
 import { MODEL_INFER, startSim, type TestSim, tokenRequest } from '../tools/sim-server.ts'
 
 const MODELS = ['by_key', 'pinned']
-const SIM = ['--models', MODELS.join(','), '--slots', '64', '--prefill-ms', '1', '--token-ms', '0.1']
+const SERVED = [...MODELS, 'by_prompt', 'base', 'adapter']
+const SIM = ['--models', SERVED.join(','), '--slots', '64', '--prefill-ms', '1', '--token-ms', '0.1']
 const SESSIONS = Array.from({ length: 40 }, (_, at) => `session-${at}`)
 const BACK_DEADLINE_MS = 30_000
 
@@ -16,10 +17,16 @@ let clients: GrpcSession[] = []
 
 beforeAll(async () => {
   sims = await Promise.all([startSim(...SIM), startSim(...SIM), startSim(...SIM)])
-  const endpoints = sims.map(({ listen }, at) => ({ id: `gpu-${at}/sim`, address: listen, models: MODELS }))
+  const endpoints = sims.map(({ listen }, at) => ({
+    id: `gpu-${at}/sim`,
+    address: listen,
+    models: SERVED.filter((model) => model !== 'adapter'),
+  }))
   const rows = [
     { name: 'by_key', policy: 'RING_HASH', hashOn: { header: 'x-user' } },
     { name: 'pinned', pin: true },
+    { name: 'by_prompt', policy: 'PREFIX', prompt: { input: 'text_input' } },
+    { name: 'adapter', adapterOf: 'base' },
   ]
   // Each learnt of them in another order.
   const pictures = [endpoints, endpoints.toReversed()].map((all) => ({ ...staticSnapshot(all), models: rows }))
@@ -70,4 +77,34 @@ test('a session meets the same server through either proxy; when that dies it mo
   await expect.poll(() => serversOf(client(0), 'by_key'), { timeout: BACK_DEADLINE_MS }).toEqual(before[0])
   expect(await serversOf(client(0), 'pinned')).toEqual(during[1])
   for (const proxy of proxies) await expectSettled(proxy)
+})
+
+test('a prompt goes where its beginning went, and what became of prompts is counted', async () => {
+  const system = 'You are a miller. '.repeat(40)
+  const ways = Array.from({ length: 12 }, (_, at) => `${at}: ${system}`)
+  const first: string[] = []
+  for (const way of ways) first.push(await serverOfPrompt(client(0), way))
+  expect(new Set(first).size).toBeGreaterThan(1)
+  for (const [at, way] of ways.entries()) expect(await serverOfPrompt(client(0), `${way}And ${at}?`)).toBe(first[at])
+  const proxy = proxies[0] as TestProxy
+  expect(await proxy.metric('millrace_prompts_cold_total')).toBe(ways.length)
+  expect(await proxy.metric('millrace_prompts_warm_total')).toBe(ways.length)
+  for (const one of proxies) await expectSettled(one)
+})
+
+async function serverOfPrompt(from: GrpcSession, prompt: string): Promise<string> {
+  const answer = await ask(from, MODEL_INFER, tokenRequest({ model: 'by_prompt', tokens: 1, prompt }))
+  expect([answer.status, answer.details]).toEqual([0, ''])
+  return String(answer.headers['x-millrace-endpoint'])
+}
+
+test('an adapter that no endpoint names has one home for both proxies, among the endpoints of its base', async () => {
+  const homes = new Set<string>()
+  for (const from of clients)
+    for (let again = 0; again < 5; again++) {
+      const answer = await ask(from, MODEL_INFER, tokenRequest({ model: 'adapter', tokens: 1 }))
+      expect([answer.status, answer.details]).toEqual([0, ''])
+      homes.add(String(answer.headers['x-millrace-endpoint']))
+    }
+  expect(homes.size).toBe(1)
 })

@@ -74,6 +74,8 @@ export type Model = {
   readonly split?: readonly SplitPart[] | undefined
   /** Models that are asked instead, in this order, when no endpoint of this one can serve. */
   readonly fallbacks?: readonly string[] | undefined
+  readonly retry?: RetryRule | undefined
+  readonly hedge?: HedgeRule | undefined
 }
 
 /** A field of the request's head, or one of KServe's request parameters. */
@@ -110,6 +112,17 @@ export type SplitPart = {
   /** ≥ 0, relative to the other parts. */
   readonly weight: number
 }
+
+export type RetryRule = {
+  /** Of one request, the first among them. */
+  readonly attempts: number
+}
+
+/**
+ * A request whose answer has not begun after so long is sent to a second endpoint as well: its model must bear to run a request twice. Either a time, or a
+ * quantile in 0..1 of the model's times to first byte.
+ */
+export type HedgeRule = { readonly afterMs?: number | undefined; readonly quantile?: number | undefined }
 
 /** Limits of one attempt; what is absent has none. */
 export type Timeouts = {

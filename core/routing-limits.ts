@@ -4,7 +4,13 @@ import { millis, seconds } from './units.ts'
 
 export const routingLimits = {
   // Trying again
-  attemptsMax: 3,
+  /** Attempts of one request, unless its model's row says otherwise, and what a row may say. */
+  attemptsUsual: 3,
+  attemptsMax: 5,
+  /** A server that asks for a longer pause is not asked again. */
+  retryPauseMax: seconds(10),
+  /** Answers that must have begun before it is known which of them is late. */
+  hedgeSamplesMin: 100,
   retryTokensMax: 100,
   retryTokensPerSuccess: 0.1,
   // Choosing

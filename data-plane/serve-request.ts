@@ -14,30 +14,32 @@ import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
 import { Explainer } from './explain/explainer.ts'
 import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
-import { readOrca } from './grpc/orca.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
 import { retryHint } from './grpc/retry-hint.ts'
 import type { ScanWishes } from './grpc/scan-wishes.ts'
-import { trailers, trailersOnly } from './grpc/status.ts'
 import type { Connection } from './http2/connection.ts'
 import { type HeaderField, headerField } from './http2/header-field.ts'
 import { resetMalformed, Stream } from './http2/stream.ts'
-import { PlainAnswer } from './local/plain-answer.ts'
 import type { OutlierWatch } from './outliers/outlier-watch.ts'
 import { whoAnswered } from './relay/answer-fields.ts'
 import type { AnswerKind } from './relay/answer-order.ts'
 import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
 import { Exchange } from './relay/exchange.ts'
 import type { ExchangeEnd } from './relay/exchange-owner.ts'
+import { hearLoad } from './relay/hear-load.ts'
+import { Hedging } from './relay/hedging.ts'
+import { answerHead, answerPlainly } from './relay/refuse-head.ts'
 import { adapterOf, keyOf } from './relay/request-key.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
+import type { Rival } from './relay/rival.ts'
+import { forbidsRetry, secondTry } from './relay/second-tries.ts'
 import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, whyNotRenamed, whyUnserved } from './relay/targets.ts'
 import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
 import type { Candidates } from './routing/model-groups.ts'
-import { hasUntried, pick } from './routing/pick.ts'
+import { pick } from './routing/pick.ts'
 import type { RoutingTable } from './routing/routing-table.ts'
 import { SequenceOwners } from './routing/sequence-owners.ts'
 import { SessionOwners } from './routing/session-owners.ts'
@@ -83,6 +85,7 @@ export class RequestService implements RequestStreamOwner {
   readonly #ledger: Ledger
   readonly #wheel: TimerWheel
   readonly #budget: RetryBudget
+  readonly #hedging: Hedging
   readonly #options: ServiceOptions
   readonly #paths = new Map<string, HeaderField>()
   readonly #sequences = new SequenceOwners()
@@ -96,6 +99,7 @@ export class RequestService implements RequestStreamOwner {
     this.#ledger = ledger
     this.#wheel = wheel
     this.#budget = budget
+    this.#hedging = new Hedging({ ...ports, headOf: (exchange, at) => this.#headOf(exchange, at) }, ledger, wheel, budget)
     this.#options = options
     const refuse = (exchange: Exchange, { reason, detail, again }: Refused) => this.#refuse(exchange, reason, detail, undefined, again)
     this.desk = new FrontDesk({ now: ports.now, send: (exchange) => this.#attempt(exchange), refuse }, wheel, options.workers)
@@ -109,7 +113,10 @@ export class RequestService implements RequestStreamOwner {
       return this.#refuseHead(stream, 'illegal-timeout', 'grpc-timeout is up to eight digits and one of H, M, S, m, u, n')
     }
     if (head.bodyLength !== undefined && !stream.expectBody(head.bodyLength)) return resetMalformed(stream)
-    if (!head.isGrpc) return this.#answerPlainly(stream, head)
+    if (!head.isGrpc) {
+      this.#count('not-grpc')
+      return answerPlainly(stream, head, this.#wheel, this.#ports.now())
+    }
     const exchange = this.#identify(stream, head)
     if (exchange === undefined) return
     stream.sink = exchange
@@ -117,7 +124,8 @@ export class RequestService implements RequestStreamOwner {
     if (awaitsMessage(exchange)) this.#awaitFirstMessage(exchange)
     else this.#awaitDeadline(exchange)
     if (exchange.method.kind === 'route' || exchange.method.kind === 'any') return exchange.dispatchNow()
-    exchange.endBare()
+    // A request that waits for its first message may have ended with its head.
+    if (exchange.requestEnded) exchange.fromClient(NOTHING, 0, 0, true)
   }
 
   /** Which kind of request it is; a method that nobody serves is refused here. */
@@ -150,8 +158,7 @@ export class RequestService implements RequestStreamOwner {
   #attempt(exchange: Exchange): void {
     const ports = this.#ports
     const at = ports.now()
-    const left = exchange.deadline === undefined ? undefined : millis(exchange.deadline - at)
-    if (left !== undefined && left <= 0) return this.#onDeadline(exchange)
+    if (exchange.deadline !== undefined && exchange.deadline <= at) return this.#onDeadline(exchange)
     settleAim(exchange, ports.routing(), ports.tally)
     const model = modelOf(exchange)
     const candidates = candidatesOf(exchange, ports.routing())
@@ -183,11 +190,30 @@ export class RequestService implements RequestStreamOwner {
       this.#ledger.charge(slot, at)
       exchange.group = candidates
       if (exchange.pass !== undefined) this.desk.charge(exchange.pass)
-      exchange.attempt(connection, upstreamHead(headOf(exchange), this.#pathOf(exchange), exchange.attempts, left), slot, at)
-      if (candidates.timeouts !== undefined && !exchange.over)
-        exchange.patience = new Patience(this.#wheel, ports.now, candidates.timeouts, exchange, (what) => this.#onSlow(exchange, what))
-      return
+      if (candidates.hedge !== undefined && exchange.attempts === 0) this.#hedging.arm(exchange, candidates.hedge, candidates, at)
+      exchange.attempt(connection, this.#headOf(exchange, at), slot, at)
+      return this.#limit(exchange)
     }
+  }
+
+  /** From here on the current attempt may take no longer than its model's row says. */
+  #limit(exchange: Exchange): void {
+    const timeouts = exchange.group?.timeouts
+    if (timeouts !== undefined && !exchange.over)
+      exchange.patience = new Patience(this.#wheel, this.now, timeouts, exchange, (what) => this.#onSlow(exchange, what))
+  }
+
+  onOvertaken(exchange: Exchange, outcome: Outcome, burning: boolean): void {
+    const { slot } = exchange
+    this.#settle(exchange, outcome, undefined, burning)
+    if (slot !== undefined) exchange.excluded.push(slot)
+    this.#ports.tally.hedgesWon++
+    if (exchange.rival !== undefined) exchange.promote(exchange.rival)
+    this.#limit(exchange)
+  }
+
+  onRivalEnded(exchange: Exchange, rival: Rival, outcome: Outcome, burning: boolean): void {
+    this.#hedging.settle(exchange, rival, outcome, burning)
   }
 
   /** Requests of one sequence, or of a session that is pinned, go to one endpoint; others wherever their model's policy says. */
@@ -259,10 +285,10 @@ export class RequestService implements RequestStreamOwner {
     exchange.lost = failure.kind === 'unreachable' || failure.kind === 'broken'
     this.#settle(exchange, verdict.outcome, undefined, failure.kind === 'slow')
     if (slot !== undefined && failure.kind !== 'unprocessed') exchange.excluded.push(slot)
-    if (exchange.canRetry && (this.#mayRetry(exchange, verdict) || this.#mayFallBack(exchange, verdict))) {
-      this.#ports.tally.retries++
-      return this.#attempt(exchange)
-    }
+    const among = { candidates: candidatesOf(exchange, this.#ports.routing()), budget: this.#budget, now: this.#ports.now() }
+    const pause = secondTry(exchange, failure, verdict, among)
+    if (pause !== undefined) return this.#tryAgain(exchange, pause)
+    if (!forbidsRetry(failure) && this.#mayFallBack(exchange, verdict)) return this.#tryAgain(exchange, millis(0))
     const trouble = slot !== undefined && LOST.includes(verdict.reason) && slot.trouble !== '' ? `: ${slot.trouble}` : ''
     const detail = `${verdict.detail}${trouble}${exchange.attempts > 1 ? ` (attempt ${exchange.attempts})` : ''}`
     if (failure.kind !== 'unavailable') return this.#refuse(exchange, verdict.reason, detail, verdict.status)
@@ -270,30 +296,25 @@ export class RequestService implements RequestStreamOwner {
     exchange.answerWhole(failure.fields, verdict.outcome)
   }
 
-  #mayRetry(exchange: Exchange, verdict: Verdict): boolean {
-    if (exchange.attempts >= limits.attemptsMax || REFUSALS[verdict.reason].retry !== 'elsewhere') return false
-    const candidates = candidatesOf(exchange, this.#ports.routing())
-    if (candidates === undefined) return false
-    if (!hasUntried(candidates, exchange.excluded)) {
-      // A server that has not looked at the request may take it on another connection.
-      if (verdict.reason !== 'upstream-refused') return false
-      exchange.excluded.length = 0
-    }
-    return verdict.free || this.#budget.take()
+  #tryAgain(exchange: Exchange, pause: Millis): void {
+    this.#ports.tally.retries++
+    if (pause === 0) return this.#attempt(exchange)
+    exchange.pause = this.#wheel.schedule(millis(this.#ports.now() + pause), () => this.#attempt(exchange))
   }
 
   /** All that may be asked of the model itself was; another model costs the budget what another endpoint does. */
   #mayFallBack(exchange: Exchange, verdict: Verdict): boolean {
-    if (REFUSALS[verdict.reason].retry !== 'elsewhere' || exchange.aim?.hasFallback !== true) return false
+    if (!exchange.canRetry || REFUSALS[verdict.reason].retry !== 'elsewhere' || exchange.aim?.hasFallback !== true) return false
     return (verdict.free || this.#budget.take()) && fallBack(exchange, this.#ports.tally, this.desk)
   }
 
-  onAnswerBegan({ slot, group, attemptAt, decision, pass }: Exchange): void {
+  onAnswerBegan({ slot, group, dispatchedAt, attemptAt, decision, pass }: Exchange): void {
     if (slot === undefined || group === undefined) return
     const at = this.#ports.now()
     const took = millis(at - attemptAt)
     slot.firstByte.record(took, at)
     this.#ports.outliers.beganAfter(slot, group, took)
+    group.firstBytes?.record(millis(at - dispatchedAt))
     if (decision !== undefined) decision.firstByte = took
     if (pass !== undefined) this.desk.answerBegan(pass, took, at)
   }
@@ -307,24 +328,16 @@ export class RequestService implements RequestStreamOwner {
   onEnded(exchange: Exchange, end: ExchangeEnd): void {
     const { tally } = this.#ports
     if (exchange.timer !== undefined) this.#wheel.cancel(exchange.timer)
+    if (exchange.pause !== undefined) this.#wheel.cancel(exchange.pause)
+    if (exchange.hedgeTimer !== undefined) this.#wheel.cancel(exchange.hedgeTimer)
     if (end.outcome === 'success') this.#budget.earn()
     const { slot } = exchange
     this.#settle(exchange, end.outcome, end.status, end.burning)
-    if (end.trailers !== undefined && slot !== undefined) this.#hearLoad(slot, end.trailers)
+    if (end.trailers !== undefined && slot !== undefined) hearLoad(slot, end.trailers, tally, this.#ports.now())
     tally.open--
     tally.messagesOut += exchange.messagesOut
     tally.byStatus[end.status] = (tally.byStatus[end.status] ?? 0) + 1
     if (exchange.pass !== undefined) this.desk.ended(exchange, exchange.pass)
-  }
-
-  #hearLoad(slot: EndpointSlot, fields: readonly HeaderField[]): void {
-    const load = readOrca(fields)
-    if (load === undefined) return
-    if (load === 'unreadable') this.#ports.tally.loadsUnreadable++
-    else {
-      this.#ports.tally.loadsInBand++
-      slot.reportInBand(load, this.#ports.now())
-    }
   }
 
   readonly answerFields = (exchange: Exchange): readonly HeaderField[] => (this.#options.nameEndpoints ? whoAnswered(exchange) : NO_FIELDS)
@@ -362,14 +375,6 @@ export class RequestService implements RequestStreamOwner {
     answerHead(stream, reason, detail)
   }
 
-  #answerPlainly(stream: Stream, head: RequestHead): void {
-    this.#count('not-grpc')
-    const fields = trailers(REFUSALS['not-grpc'].grpc, NOT_GRPC)
-    const answer = new PlainAnswer(stream, 415, fields, head.method === 'HEAD' ? NO_BYTES : NOT_GRPC_LINE, () => this.#wheel.cancel(timer))
-    const timer = this.#wheel.schedule(millis(this.#ports.now() + limits.firstMessageTimeout), () => answer.say())
-    if (stream.remoteEnded) answer.say()
-  }
-
   #count(reason: Reason): void {
     const { refusals } = this.#ports.tally
     refusals[reason] = (refusals[reason] ?? 0) + 1
@@ -404,6 +409,13 @@ export class RequestService implements RequestStreamOwner {
     this.#awaitDeadline(exchange)
   }
 
+  /** Of the attempt that begins now. */
+  #headOf(exchange: Exchange, at: Millis): HeaderField[] {
+    const { deadline, attempts } = exchange
+    const left = deadline === undefined ? undefined : millis(deadline - at)
+    return upstreamHead(headOf(exchange), this.#pathOf(exchange), attempts, left)
+  }
+
   #pathOf(exchange: Exchange): HeaderField {
     const { method, head } = exchange
     if (method.kind === 'route' || method.kind === 'off' || method.upstreamPath === head.path) return head.pathField
@@ -429,20 +441,7 @@ const isInferenceStream = ({ method }: Exchange): boolean => method.kind === 'by
 
 const USUAL_HINTS: Readonly<Partial<Record<Reason, Millis>>> = { 'no-ready-endpoint': limits.retryHintUsual }
 const DEADLINE_PASSED = 'the deadline passed'
+const NOTHING = new Uint8Array(0)
 const NO_FIELDS: readonly HeaderField[] = []
-const NO_BYTES = new Uint8Array(0)
-const NOT_GRPC = 'this port speaks gRPC: content-type application/grpc by POST'
-const NOT_GRPC_LINE = Uint8Array.from(`${NOT_GRPC}\n`, (letter) => letter.charCodeAt(0))
-
 /** Why the connection itself did not come about, or did not last, is worth telling. */
 const LOST: readonly Reason[] = ['upstream-unreachable', 'upstream-lost']
-
-function answerHead(stream: Stream, reason: Reason, detail: string): void {
-  stream.sendHead(trailersOnly(REFUSALS[reason].grpc, detail), true)
-}
-
-/** A head that is too large, or that carries characters which no header may: the block was decoded all the same. */
-export function refuseBadHead(stream: Stream, problem: 'too-large' | 'malformed'): void {
-  if (problem === 'malformed') return resetMalformed(stream)
-  answerHead(stream, 'head-too-large', `the request's headers exceed ${limits.headerListMax} bytes or ${limits.headerFieldsMax} fields`)
-}

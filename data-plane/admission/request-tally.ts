@@ -16,6 +16,9 @@ export type RequestTally = {
   requests: number
   open: number
   retries: number
+  /** Second attempts beside a first, and those that went on alone. */
+  hedges: number
+  hedgesWon: number
   messagesOut: number
   firstMessageTimeouts: number
   /** Attempts that took longer than their model's row allows. */
@@ -33,6 +36,8 @@ export const newRequestTally = (): RequestTally => ({
   requests: 0,
   open: 0,
   retries: 0,
+  hedges: 0,
+  hedgesWon: 0,
   messagesOut: 0,
   firstMessageTimeouts: 0,
   slowAttempts: 0,

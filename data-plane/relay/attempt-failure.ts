@@ -1,8 +1,8 @@
 /** Why an attempt failed before its client was promised an answer, what that says of the endpoint, and whether another one may be asked. */
 import type { Reason } from '../../core/mesh-error.ts'
 import { IMPATIENCE_WORDS, type Impatience } from '../admission/patience.ts'
-import { GRPC, statusOfHttp } from '../grpc/status.ts'
-import type { HeaderField } from '../http2/header-field.ts'
+import { GRPC, statusOf, statusOfHttp } from '../grpc/status.ts'
+import { type HeaderField, valueText } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
 import type { LossCause } from '../http2/stream.ts'
 import type { Outcome } from '../routing/ledger.ts'
@@ -23,6 +23,20 @@ export const LOSS_WORDS: Readonly<Record<LossCause, string>> = {
   unprocessed: 'the server is going away',
   broken: 'the connection to the server broke',
   protocol: 'the server broke the protocol',
+}
+
+/** Undefined: the head begins an answer, or is a whole one. */
+export function failureOfHead(fields: readonly HeaderField[], endStream: boolean): AttemptFailure | undefined {
+  const status = Number(valueText(fields[0] as HeaderField))
+  const contentType = fields.find((field) => field.name === 'content-type')
+  if (status !== 200 || (!endStream && (contentType === undefined || !valueText(contentType).startsWith('application/grpc')))) {
+    const said = contentType === undefined ? 'nothing' : valueText(contentType)
+    return { kind: 'not-grpc', status, detail: `the server answered HTTP ${status} with ${said}, not gRPC` }
+  }
+  if (!endStream) return undefined
+  const grpcStatus = statusOf(fields)
+  if (grpcStatus === undefined) return { kind: 'not-grpc', status, detail: 'the server ended without a grpc-status' }
+  return grpcStatus === GRPC.UNAVAILABLE ? { kind: 'unavailable', fields } : undefined
 }
 
 export const statusOfNotGrpc = (status: number): number => (status === 200 ? GRPC.UNKNOWN : statusOfHttp(status))

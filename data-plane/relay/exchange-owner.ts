@@ -6,6 +6,7 @@ import type { Stream } from '../http2/stream.ts'
 import type { Outcome } from '../routing/ledger.ts'
 import type { AttemptFailure } from './attempt-failure.ts'
 import type { Exchange } from './exchange.ts'
+import type { Rival } from './rival.ts'
 
 /** How an exchange ended, seen from the endpoint of its last attempt. */
 export type ExchangeEnd = {
@@ -26,6 +27,9 @@ export type ExchangeOwner = {
   /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
   onFurther(exchange: Exchange, stream: Stream): void
   onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
+  /** The second attempt goes on alone, and so it is to be promoted; the first has ended like this. */
+  onOvertaken(exchange: Exchange, outcome: Outcome, burning: boolean): void
+  onRivalEnded(exchange: Exchange, rival: Rival, outcome: Outcome, burning: boolean): void
   /** The first byte of the current attempt's answer has come. */
   onAnswerBegan(exchange: Exchange): void
   /** Ends an exchange whose deadline has passed, whether or not its timer has said so; answers whether it has. */

@@ -15,9 +15,8 @@ import { MessageRenamer } from '../grpc/rename-message.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import type { RequestScanner } from '../grpc/request-scanner.ts'
 import { GRPC, statusOf, statusOfReset, trailers, trailersOnly } from '../grpc/status.ts'
-import { ByteQueue } from '../http2/byte-queue.ts'
 import type { Connection } from '../http2/connection.ts'
-import { type HeaderField, valueText } from '../http2/header-field.ts'
+import type { HeaderField } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
 import type { LossCause, Stream, StreamSink } from '../http2/stream.ts'
 import type { Aim } from '../routing/aim.ts'
@@ -25,9 +24,12 @@ import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { Outcome } from '../routing/ledger.ts'
 import type { Candidates } from '../routing/model-groups.ts'
 import { outcomeOf, passedOn } from './answer-fields.ts'
-import { type AttemptFailure, LOSS_WORDS } from './attempt-failure.ts'
+import { type AttemptFailure, failureOfHead, judge, LOSS_WORDS } from './attempt-failure.ts'
+import { stepBeforeDispatch } from './before-dispatch.ts'
 import type { Downstream } from './downstream.ts'
 import type { ExchangeEnd, ExchangeOwner } from './exchange-owner.ts'
+import { KeptRequest } from './kept-request.ts'
+import { isBad, Rival } from './rival.ts'
 
 export class Exchange implements StreamSink {
   /** The client's stream, or a lane of one that carries further requests. */
@@ -51,7 +53,13 @@ export class Exchange implements StreamSink {
   /** Where it goes, where rows say something of its model. */
   aim: Aim | undefined
   attempts = 0
-  /** When the current attempt began. */
+  /** Until a server that asked for a pause is asked again, and until the answer is late. */
+  pause: Timer | undefined
+  hedgeTimer: Timer | undefined
+  /** A second attempt beside the current one. */
+  rival: Rival | undefined
+  /** When the first attempt and the current one began. */
+  dispatchedAt = millis(0)
   attemptAt = millis(0)
   excluded: EndpointSlot[] = []
   /** Of the current attempt, where it is remembered. */
@@ -64,7 +72,7 @@ export class Exchange implements StreamSink {
   #up: Stream | undefined
   /** Of the current attempt, where its server knows the model by another name. */
   #renamer: MessageRenamer | undefined
-  #kept: ByteQueue | undefined
+  #kept: KeptRequest | undefined
   #committed = false
   #dispatched = false
   #requestEnded = false
@@ -134,11 +142,6 @@ export class Exchange implements StreamSink {
     this.#owner.onRoutable(this)
   }
 
-  /** A request that waits for its first message may have ended with its head. */
-  endBare(): void {
-    if (this.#requestEnded) this.fromClient(NOTHING, 0, 0, true)
-  }
-
   /** From now on the request is one of several of its client's stream: whoever carries them scans its message and hands it the bytes. */
   enterLane(lane: Downstream): void {
     this.down = lane
@@ -169,7 +172,7 @@ export class Exchange implements StreamSink {
     const kept = this.#kept
     const length = kept === undefined ? 0 : kept.length
     this.slot = slot
-    this.attempts++
+    if (this.attempts++ === 0) this.dispatchedAt = now
     this.attemptAt = now
     this.#walker = new MessageWalker()
     this.#answerBegan = false
@@ -184,6 +187,29 @@ export class Exchange implements StreamSink {
       this.#sendUp(up, chunk, start, end, this.#requestEnded && given === length)
     })
     if (length > limits.retryCopyMax) this.#commit()
+  }
+
+  /** A second attempt beside the current one, with the same bytes. */
+  compete(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot, now: Millis): void {
+    this.attempts++
+    this.rival = new Rival(connection.open(fields, this.#kept === undefined), slot, now, this, this.#owner)
+    if (this.#kept !== undefined) this.rival.sent = this.#kept.sendTo(this.rival.up)
+  }
+
+  /** The second attempt goes on as the only one. */
+  promote({ slot, startedAt, up, sent }: Rival): void {
+    this.rival = undefined
+    this.slot = slot
+    this.attemptAt = startedAt
+    this.#up = up
+    this.#sentUp = sent
+    up.sink = this
+  }
+
+  /** Its answer begins, or is whole: the first attempt is called off. */
+  yieldTo(fields: HeaderField[], endStream: boolean): void {
+    this.#owner.onOvertaken(this, 'neither', this.#stopUpstream())
+    if (this.#up !== undefined) this.onHead(this.#up, fields, endStream)
   }
 
   /** Answers instead of an endpoint, with `more` fields while no head was sent; one that is at work on the request is told to stop. */
@@ -220,23 +246,24 @@ export class Exchange implements StreamSink {
 
   onHead(up: Stream, fields: HeaderField[], endStream: boolean): void {
     if (up !== this.#up || this.over) return
-    const status = Number(valueText(fields[0] as HeaderField))
-    const contentType = fields.find((field) => field.name === 'content-type')
-    if (status !== 200 || (!endStream && (contentType === undefined || !valueText(contentType).startsWith('application/grpc')))) {
-      const said = contentType === undefined ? 'nothing' : valueText(contentType)
-      return this.#attemptFailed({ kind: 'not-grpc', status, detail: `the server answered HTTP ${status} with ${said}, not gRPC` })
+    const failure = failureOfHead(fields, endStream)
+    if (failure?.kind === 'unavailable') this.#closeUpstream(up)
+    if (failure !== undefined) return this.#attemptFailed(failure)
+    const outcome = endStream ? outcomeOf(statusOf(fields) as number) : 'success'
+    if (this.rival !== undefined) {
+      if (isBad(outcome)) {
+        this.#closeUpstream(up)
+        return this.#owner.onOvertaken(this, outcome, false)
+      }
+      this.rival.dismiss()
     }
-    if (!endStream) {
-      this.#commit()
-      this.headSent = true
-      this.down.sendHead(this.#answered(fields), false)
-      return
+    if (endStream) {
+      this.#closeUpstream(up)
+      return this.answerWhole(fields, outcome)
     }
-    const grpcStatus = statusOf(fields)
-    if (grpcStatus === undefined) return this.#attemptFailed({ kind: 'not-grpc', status, detail: 'the server ended without a grpc-status' })
-    this.#closeUpstream(up)
-    if (grpcStatus === GRPC.UNAVAILABLE) return this.#attemptFailed({ kind: 'unavailable', fields })
-    this.answerWhole(fields, outcomeOf(grpcStatus))
+    this.#commit()
+    this.headSent = true
+    this.down.sendHead(this.#answered(fields), false)
   }
 
   onData(stream: Stream, source: Uint8Array, start: number, end: number, endStream: boolean): void {
@@ -326,48 +353,25 @@ export class Exchange implements StreamSink {
     }
     this.#keep(source, start, end)
     if (this.#dispatched) return
-    if (this.method.kind === 'local') this.#gatherLocal(ends)
-    else if (this.scanner?.routable) this.dispatchNow()
-    else if ((this.#kept?.length ?? 0) > limits.scanBudget)
-      this.#owner.onRefused(this, {
-        reason: 'scan-budget',
-        detail: `no model_name within the first ${limits.scanBudget} bytes: put it before the tensors`,
-      })
-    else if (ends) this.#emptyRequest()
-  }
-
-  #gatherLocal(ends: boolean): void {
-    if ((this.#kept?.length ?? 0) > limits.scanBudget)
-      return this.#owner.onRefused(this, { reason: 'scan-budget', detail: 'the request is too long for this method' })
-    if (!ends) return
-    const message = this.#kept?.whole() ?? NOTHING
-    this.#dispatched = true
-    this.#owner.onLocal(this, message)
-  }
-
-  /** A stream that ends without a message is no error, as with Triton; a unary call that does is one. */
-  #emptyRequest(): void {
-    if (this.method.kind === 'by-model' && this.method.streaming) this.answerWhole(trailersOnly(GRPC.OK, ''), 'success')
-    else this.#owner.onRefused(this, { reason: 'illegal-message', detail: 'the request carries no message' })
+    const step = stepBeforeDispatch(this, this.#kept?.length ?? 0, ends)
+    if (step === 'dispatch') this.dispatchNow()
+    else if (step === 'nothing-asked') this.answerWhole(trailersOnly(GRPC.OK, ''), 'success')
+    else if (step === 'whole') {
+      this.#dispatched = true
+      this.#owner.onLocal(this, this.#kept?.whole() ?? NOTHING)
+    } else if (step !== 'wait') this.#owner.onRefused(this, step)
   }
 
   #keep(source: Uint8Array, start: number, end: number): void {
-    const count = end - start
-    if (count === 0) return
-    const { retryCopies } = this.#owner
-    this.#kept ??= new ByteQueue()
-    const kept = this.#kept
-    if (this.#up !== undefined && (kept.length + count > limits.retryCopyMax || retryCopies.left < count)) return this.#commit()
-    retryCopies.left -= count
-    kept.append(source, start, end)
+    if (end === start) return
+    this.#kept ??= new KeptRequest(this.#owner.retryCopies)
+    if (!this.#kept.keep(source, start, end, this.#up !== undefined)) this.#commit()
   }
 
   /** From here on the request cannot be sent a second time. */
   #commit(): void {
     this.#committed = true
-    if (this.#kept === undefined) return
-    this.#owner.retryCopies.left += this.#kept.length
-    this.#kept.clear()
+    this.#kept?.free()
     this.#kept = undefined
   }
 
@@ -396,7 +400,8 @@ export class Exchange implements StreamSink {
 
   #attemptFailed(failure: AttemptFailure): void {
     this.#stopUpstream()
-    this.#owner.onAttemptFailed(this, failure)
+    if (this.rival === undefined) return this.#owner.onAttemptFailed(this, failure)
+    this.#owner.onOvertaken(this, judge(failure).outcome, failure.kind === 'slow')
   }
 
   /** The endpoint failed behind a response head: the client learns it, and never as a clean end. */
@@ -431,6 +436,7 @@ export class Exchange implements StreamSink {
   #end(end: ExchangeEnd): void {
     this.over = true
     this.#up = undefined
+    this.rival?.dismiss()
     this.#commit()
     // The client's stream goes on: what nobody will send any more must not narrow its window.
     if (this.#laned) this.down.returnCredit(this.#received - this.#credited, true)

@@ -4,8 +4,9 @@
  */
 import { hashText, mix } from '../../core/key-hash.ts'
 import { limits } from '../../core/limits.ts'
-import type { Admission, HashOn, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
+import type { Admission, HashOn, HedgeRule, Model, PolicyName, Timeouts } from '../../core/mesh-snapshot.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
+import { LatencyQuantile } from './latency-quantile.ts'
 import { ModelVersions } from './model-versions.ts'
 import type { AdapterRule } from './near-adapter.ts'
 import { createPolicy } from './policy.ts'
@@ -35,6 +36,10 @@ export class Candidates {
   pin = false
   admission: Admission | undefined = undefined
   adapter: AdapterRule | undefined = undefined
+  attemptsMax: number = limits.attemptsUsual
+  hedge: HedgeRule | undefined = undefined
+  /** How soon answers begin, where hedging asks that. */
+  firstBytes: LatencyQuantile | undefined = undefined
   readonly own: TieredGroup
   /** Of all levels. */
   tiers: readonly Pool[] = []
@@ -132,6 +137,10 @@ export class Candidates {
     this.hashOn = row?.hashOn
     this.pin = row?.pin ?? false
     this.admission = row?.admission
+    this.attemptsMax = row?.retry?.attempts ?? limits.attemptsUsual
+    const quantile = row?.hedge?.quantile
+    if (quantile !== this.hedge?.quantile) this.firstBytes = quantile === undefined ? undefined : new LatencyQuantile(quantile)
+    this.hedge = row?.hedge
   }
 }
 

@@ -1,6 +1,15 @@
 /** The whole story in memory, for tests: a client's connection, the service, and a server's connection for each endpoint. */
 import { limits } from '../../core/limits.ts'
-import { type Admission, EMPTY_SNAPSHOT, type Endpoint, type Model, type Protocol, type Timeouts } from '../../core/mesh-snapshot.ts'
+import {
+  type Admission,
+  EMPTY_SNAPSHOT,
+  type Endpoint,
+  type HedgeRule,
+  type Model,
+  type Protocol,
+  type RetryRule,
+  type Timeouts,
+} from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { newRequestTally } from '../admission/request-tally.ts'
@@ -43,6 +52,8 @@ export const OK_END = [headerField('grpc-status', '0')]
 export type StageOptions = {
   readonly nameEndpoints?: boolean
   readonly timeouts?: Timeouts
+  readonly retry?: RetryRule
+  readonly hedge?: HedgeRule
   /** Of the model `llm`. */
   readonly admission?: Admission
   /** Of every endpoint; unknown by default. */
@@ -72,7 +83,16 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   })
   const snapshot = {
     ...EMPTY_SNAPSHOT,
-    models: options.rows ?? [{ name: 'llm', policy: 'ROUND_ROBIN' as const, timeouts: options.timeouts, admission: options.admission }],
+    models: options.rows ?? [
+      {
+        name: 'llm',
+        policy: 'ROUND_ROBIN' as const,
+        timeouts: options.timeouts,
+        admission: options.admission,
+        retry: options.retry,
+        hedge: options.hedge,
+      },
+    ],
     routes: [{ prefix: '/any.Service/', model: 'llm' }],
     endpoints: names.map(endpoint),
   }

@@ -12,7 +12,13 @@ type Source = { readonly total: string; readonly name: string; readonly help: st
 
 const COUNTERS: readonly Source[] = [
   { total: 'requests', name: 'millrace_requests_total', help: 'Requests accepted.' },
-  { total: 'retries', name: 'millrace_retries_total', help: 'Attempts beyond a request’s first.' },
+  { total: 'retries', name: 'millrace_retries_total', help: 'Attempts that followed one that failed.' },
+  { total: 'hedges', name: 'millrace_hedges_total', help: 'Second attempts that began beside a first whose answer was late.' },
+  {
+    total: 'hedges.won',
+    name: 'millrace_hedges_won_total',
+    help: 'Those that went on alone: they answered first, or the first attempt failed.',
+  },
   {
     total: 'messages.out',
     name: 'millrace_messages_out_total',

@@ -47,6 +47,11 @@ test('a model may limit its attempts', () => {
   expect(parseStaticFile(text, 'mesh.json').models[0]?.timeouts).toEqual({ firstByteMs: 20_000, idleMs: 5_000 })
 })
 
+test('a model may say how often, and when twice, a request is sent', () => {
+  const text = GOOD.replace('"policy"', '"retry": { "attempts": 2 }, "hedge": { "quantile": 0.95 }, "policy"')
+  expect(parseStaticFile(text, 'mesh.json').models[0]).toMatchObject({ retry: { attempts: 2 }, hedge: { quantile: 0.95 } })
+})
+
 test.each([
   ['{ "header": "x-user" }', { header: 'x-user' }],
   ['{ "parameter": "user_id" }', { parameter: 'user_id' }],
@@ -140,6 +145,28 @@ test.each([
     'mesh.json:1: models[0].adapterParameter: is for the model below',
   ],
   ['a pin that is no yes or no', GOOD.replace('"policy"', '"pin": "llm", "policy"'), 'mesh.json:1: models[0].pin: '],
+  ['no attempt at all', GOOD.replace('"policy"', '"retry": { "attempts": 0 }, "policy"'), 'mesh.json:1: models[0].retry.attempts: '],
+  [
+    'more attempts than are allowed',
+    GOOD.replace('"policy"', '"retry": { "attempts": 9 }, "policy"'),
+    'mesh.json:1: models[0].retry.attempts: ',
+  ],
+  [
+    'a retry field that does not exist',
+    GOOD.replace('"policy"', '"retry": { "attempts": 2, "tries": 2 }, "policy"'),
+    'mesh.json:1: models[0].retry.tries: there is no such field; known are attempts',
+  ],
+  [
+    'a hedge without a time',
+    GOOD.replace('"policy"', '"hedge": {}, "policy"'),
+    'mesh.json:1: models[0].hedge: wants either afterMs or quantile',
+  ],
+  [
+    'a hedge with two',
+    GOOD.replace('"policy"', '"hedge": { "afterMs": 5, "quantile": 0.9 }, "policy"'),
+    'mesh.json:1: models[0].hedge: wants either afterMs or quantile',
+  ],
+  ['a quantile in percent', GOOD.replace('"policy"', '"hedge": { "quantile": 95 }, "policy"'), 'mesh.json:1: models[0].hedge.quantile: '],
   ['a timeout of nothing', GOOD.replace('"policy"', '"timeouts": { "idleMs": 0 }, "policy"'), 'mesh.json:1: models[0].timeouts.idleMs: '],
   [
     'a TLS field that does not exist',

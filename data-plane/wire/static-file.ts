@@ -12,6 +12,7 @@ import { ENDPOINT_STATES, type MeshSnapshot, POLICIES, PROTOCOLS } from '../../c
 import { readPlainJson } from './plain-json.ts'
 import { ADMISSION_FIELDS, rowAdmission } from './row-admission.ts'
 import { affinityFields, affinityKnown, checkAdapters, checkAffinity } from './row-affinity.ts'
+import { hedgeRow, RETRY_FIELDS, retryRow } from './row-retries.ts'
 import { checkTargets, ROW_TARGETS_KNOWN, rowTargets } from './row-targets.ts'
 import { zoneOrder } from './row-zones.ts'
 import { identityProblem } from './tls-identity.ts'
@@ -51,6 +52,8 @@ const rules = {
           timeouts: timeouts.optional(),
           ...affinityFields,
           admission: rowAdmission.optional(),
+          retry: retryRow.optional(),
+          hedge: hedgeRow.optional(),
           ...rowTargets,
         })
         .superRefine(checkAffinity),
@@ -144,8 +147,9 @@ export function readStaticFile(path: string, form: FileForm = 'static'): MeshSna
 
 const RULES = ['models', 'routes', 'zones']
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  models: ['name', 'policy', 'timeouts', 'admission', ...Object.keys(affinityFields), ...Object.keys(rowTargets)],
+  models: ['name', 'policy', 'timeouts', 'admission', 'retry', 'hedge', ...Object.keys(affinityFields), ...Object.keys(rowTargets)],
   ...affinityKnown,
+  ...RETRY_FIELDS,
   admission: ADMISSION_FIELDS,
   ...ROW_TARGETS_KNOWN,
   timeouts: ['perTryMs', 'firstByteMs', 'idleMs'],

@@ -14,10 +14,11 @@ import { HealthDesk } from '../local/health.ts'
 import { OwnServices } from '../local/own-services.ts'
 import { reflectionHandler } from '../local/reflection.ts'
 import { type OutlierNews, OutlierWatch } from '../outliers/outlier-watch.ts'
+import { refuseBadHead } from '../relay/refuse-head.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import { Ledger } from '../routing/ledger.ts'
 import { RoutingTable } from '../routing/routing-table.ts'
-import { RequestService, refuseBadHead } from '../serve-request.ts'
+import { RequestService } from '../serve-request.ts'
 import type { Batch } from '../share/rows.ts'
 import { AnswerKinds } from './answer-kinds.ts'
 import { ClientLinks } from './client-links.ts'
@@ -291,6 +292,8 @@ export class Worker {
       requests: this.#tally.requests,
       'requests.open': this.#tally.open,
       retries: this.#tally.retries,
+      hedges: this.#tally.hedges,
+      'hedges.won': this.#tally.hedgesWon,
       'messages.out': this.#tally.messagesOut,
       'first-message-timeouts': this.#tally.firstMessageTimeouts,
       'slow-attempts': this.#tally.slowAttempts,

@@ -43,6 +43,9 @@ function answerMessage(draw: Draw): Buffer {
   return framed(Buffer.alloc(0), 0x12, inner)
 }
 
+const UNAVAILABLE = 14
+const pushback = (draw: Draw): HeaderField => headerField('grpc-retry-pushback-ms', draw.pick(['-1', 'soon', '0', '250', '20000']))
+
 const textOf = (fields: readonly HeaderField[], name: string): string | undefined => fields.find((field) => field.name === name)?.text
 
 export class Call implements StreamSink {
@@ -218,7 +221,7 @@ export class Attempt implements StreamSink {
     this.status = status
     const end = headerField('grpc-status', String(status))
     if (this.#headSent) this.stream.sendTrailers([end])
-    else this.stream.sendHead(this.#head(end), true)
+    else this.stream.sendHead(this.#head(end, ...(status === UNAVAILABLE && draw.oneIn(2) ? [pushback(draw)] : [])), true)
   }
 
   /** As a server should not: none of these may look like success. */

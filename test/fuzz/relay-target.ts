@@ -1,7 +1,8 @@
 /**
  * The relay as a whole between a client and three servers in memory: calls of every shape, pauses, cancels, servers that refuse, break, go away or
- * take nothing, deadlines. In the end every call has ended once, nothing is charged, kept or queued, and no byte came twice or out of order.
+ * take nothing, or say when to come again, answers so late that a second server is asked, deadlines. In the end every call has ended once, nothing is charged, kept or queued, and no byte came twice or out of order.
  */
+import { limits } from '../../core/limits.ts'
 import { EMPTY_SNAPSHOT, type Endpoint } from '../../core/mesh-snapshot.ts'
 import type { HeaderField } from '../../data-plane/http2/header-field.ts'
 import type { Stream } from '../../data-plane/http2/stream.ts'
@@ -13,6 +14,7 @@ import { type Counts, must, type Play, type Target } from './target.ts'
 const SERVERS = ['a', 'b', 'c']
 const KINDS: readonly Kind[] = ['infer', 'infer', 'stream', 'route']
 const CALLS_MAX = 12
+const ATTEMPTS_MAX = 4
 const ROUNDS_MAX = 3_000
 
 const endpoint = (id: string): Endpoint => ({
@@ -21,7 +23,7 @@ const endpoint = (id: string): Endpoint => ({
 })
 const SNAPSHOT = {
   ...EMPTY_SNAPSHOT,
-  models: [{ name: 'llm', policy: 'ROUND_ROBIN' as const }],
+  models: [{ name: 'llm', policy: 'ROUND_ROBIN' as const, retry: { attempts: ATTEMPTS_MAX }, hedge: { afterMs: 300 } }],
   routes: [{ prefix: '/any.Service/', model: 'llm' }],
   endpoints: SERVERS.map(endpoint),
 }
@@ -94,7 +96,7 @@ class RelayPlay implements Play {
   end(draw: Draw): void {
     this.#stage.draw = draw
     this.#stage.ending = true
-    for (let round = 0; ; round++) {
+    for (let round = 0, passed = false; ; round++) {
       must(round < ROUNDS_MAX, 'bytes move for ever')
       for (const call of this.#calls) {
         call.release()
@@ -104,7 +106,13 @@ class RelayPlay implements Play {
           attempt.finish(draw, 0)
         }
       }
-      if (this.#stage.flowAll(draw) === 0) break
+      if (this.#stage.flowAll(draw) > 0) passed = false
+      else if (passed) break
+      else {
+        // Somebody may wait for the pause that a server asked for.
+        this.#stage.pass(limits.retryPauseMax + 1_000)
+        passed = true
+      }
     }
     for (const [i, call] of this.#calls.entries())
       must(call.over !== undefined || call.cancelled, `call ${i} (${call.kind}, ${call.attempts.length} attempts) never ended`)
@@ -147,6 +155,7 @@ class RelayPlay implements Play {
   #serve(stream: Stream, fields: readonly HeaderField[], endStream: boolean): void {
     const call = this.#calls[Number(fields.find((field) => field.name === 'x-call')?.text)]
     must(call !== undefined, 'a server is asked what no client asked')
+    must(call.attempts.length < ATTEMPTS_MAX, 'a request is tried more often than its model allows')
     const attempt = new Attempt(call, stream, this.#stage.draw)
     if (endStream) attempt.hearEnd()
   }
@@ -154,7 +163,7 @@ class RelayPlay implements Play {
 
 export const relayTarget: Target = {
   name: 'relay',
-  about: 'the relay between a client and three servers: retries, cancels, losses, deadlines, slow readers',
+  about: 'the relay between a client and three servers: retries, hedges, pushback, cancels, losses, deadlines, slow readers',
   stepsMax: 200,
   weights: {
     ...{ call: 10, send: 20, close: 3, cancel: 1.5, begin: 4, answer: 20, finish: 6, misbehave: 2, release: 4 },

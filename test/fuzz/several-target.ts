@@ -1,5 +1,5 @@
 /**
- * Several requests in one client stream, through the relay to three servers: models in order, decoupled ones, such as are not known at first, such as
+ * Several requests in one client stream, through the relay to three servers: models in order, decoupled ones, some of both hedged, such as are not known at first, such as
  * nobody has, sequences; servers that fail and are lost, slow readers, cancels, deadlines. What one request meets is no other's concern.
  */
 import { EMPTY_SNAPSHOT, type Endpoint, type MeshSnapshot } from '../../core/mesh-snapshot.ts'
@@ -8,7 +8,7 @@ import type { Stream } from '../../data-plane/http2/stream.ts'
 import type { AnswerKind } from '../../data-plane/relay/answer-order.ts'
 import type { Draw } from './draw.ts'
 import { RelayStage } from './relay-stage.ts'
-import { type Said, SeveralAttempt } from './several-attempt.ts'
+import { HEDGED, type Said, SeveralAttempt } from './several-attempt.ts'
 import { type Asked, MODELS, SeveralCall } from './several-call.ts'
 import { type Counts, must, type Play, type Target } from './target.ts'
 
@@ -21,6 +21,7 @@ const endpoint = (id: string, models: readonly string[]): Endpoint => ({
 })
 const SNAPSHOT: MeshSnapshot = {
   ...EMPTY_SNAPSHOT,
+  models: HEDGED.map((name) => ({ name, policy: 'LEAST_WAIT' as const, hedge: { afterMs: 300 } })),
   endpoints: [endpoint('a', ['plain', 'slow', 'late']), endpoint('b', ['plain', 'tokens', 'late']), endpoint('c', ['slow', 'tokens'])],
 }
 
@@ -115,7 +116,14 @@ class SeveralPlay implements Play {
   #mustHaveArrived(): void {
     for (const { by, asked, number } of this.#said.values()) {
       const call = this.#calls.find((one) => one.asked.includes(asked))
-      if (call === undefined || call.over !== undefined || call.cancelled || by.over || asked.attempts.at(-1) !== by) continue
+      if (
+        call === undefined ||
+        call.over !== undefined ||
+        call.cancelled ||
+        by.over ||
+        asked.attempts.some((one) => one !== by && !one.over)
+      )
+        continue
       const owing = by.decoupled ? undefined : call.asked.slice(0, asked.index).find((one) => one.kind !== 'decoupled' && isOwed(one))
       must(owing !== undefined || asked.kind === 'late', `answer ${number} to request ${asked.index} of ${asked.model} waits for nobody`)
     }
@@ -176,9 +184,8 @@ class SeveralPlay implements Play {
 
 /** Somebody may still say something to it: a server that has not ended, or of a sequence one that has not answered. */
 function isOwed({ sequence, ends, kind, attempts, answers, errors }: Asked): boolean {
-  const last = attempts.at(-1)
-  if (last === undefined) return errors === 0
-  return sequence === '' || ends || kind === 'late' ? !last.over : answers + errors === 0
+  if (attempts.length === 0) return errors === 0
+  return sequence === '' || ends || kind === 'late' ? attempts.some(({ over }) => !over) : answers + errors === 0
 }
 
 function pick<T>(draw: Draw, list: readonly T[], fits: (one: T) => boolean): T | undefined {

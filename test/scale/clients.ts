@@ -46,8 +46,9 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
   const size = plan.to - plan.from
   const heldBy = new Array<number>(size).fill(0)
   let whole = 0
-  let watched = new Set<string>()
-  let missing: number[] = []
+  let watching = false
+  /** Of each client, what it has not heard to be FAILED; some are told more than once, as when the reason changes. */
+  let missing: Set<string>[] = []
   let seen: number[] = []
 
   const onDelta = (client: number, delta: PeerDelta): void => {
@@ -60,16 +61,13 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
       heldBy[client] = before + delta.upserts.length
       if (before < all.length && before + delta.upserts.length >= all.length && ++whole === size) tell({ kind: 'whole' })
     }
-    if (watched.size === 0) return
-    const failed = delta.upserts.filter(
-      ({ endpoint }) => endpoint !== undefined && endpoint.state === EndpointState.ENDPOINT_STATE_FAILED && watched.has(endpoint.id),
-    ).length
-    if (failed === 0) return
-    missing[client] = (missing[client] ?? 0) - failed
-    if (missing[client] !== 0) return
+    const waits = missing[client]
+    if (!watching || waits === undefined || waits.size === 0) return
+    for (const { endpoint } of delta.upserts) if (endpoint?.state === EndpointState.ENDPOINT_STATE_FAILED) waits.delete(endpoint.id)
+    if (waits.size > 0) return
     seen.push(machineNow())
     if (seen.length < size) return
-    watched = new Set()
+    watching = false
     tell({ kind: 'seen', at: seen })
   }
   const onEnd = (why: string): void => {
@@ -77,8 +75,8 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
     process.exit(1)
   }
   const watch = (ids: readonly string[]): void => {
-    watched = new Set(ids)
-    missing = new Array<number>(size).fill(ids.length)
+    watching = true
+    missing = Array.from({ length: size }, () => new Set(ids))
     seen = []
     tell({ kind: 'watching' })
   }

@@ -10,10 +10,12 @@ import type { NodeReport } from '../proto/gen/millrace/telemetry/v1/telemetry.ts
 import { reconsider, removeEndpoint } from './fleet/conclude.ts'
 import type { Connection } from './fleet/doubt.ts'
 import { hearAgent } from './fleet/hear-agent.ts'
-import { hearProxies, lookAgain, settle } from './fleet/hear-proxies.ts'
+import { lookAgain, settle } from './fleet/hear-proxies.ts'
+import { forgetStreams, hearOutcomes, hearReplica, tellReplicas } from './fleet/hear-replicas.ts'
 import { SERVE, type StoredIntent } from './fleet/intent.ts'
 import type { NodeRecord } from './fleet/node-record.ts'
 import { noteOddities } from './fleet/oddities.ts'
+import type { Shared, StreamNews } from './fleet/replicas.ts'
 import { ProxySession } from './snapshot/proxy-session.ts'
 import { type Push, pushAll } from './snapshot/push.ts'
 import { type Change, type ControlState, noChange, type StreamId } from './state.ts'
@@ -32,12 +34,16 @@ export type Event =
   /** The proxy's connection takes no more bytes for now, or takes them again. */
   | { readonly kind: 'proxy-blocked'; readonly stream: StreamId; readonly blocked: boolean }
   | { readonly kind: 'proxy-gone'; readonly stream: StreamId }
+  /** Another control plane heard something of a proxy, or lives. */
+  | { readonly kind: 'shared'; readonly shared: Shared }
   /** How the connection ended that an `ask` asked for. */
   | { readonly kind: 'asked'; readonly endpoint: string; readonly address: string; readonly connection: Connection }
 
 export type Effect =
   | { readonly kind: 'push'; readonly push: Push }
   | { readonly kind: 'changed'; readonly change: Change }
+  /** For the other control planes. */
+  | { readonly kind: 'share'; readonly news: StreamNews }
   /** Opens a connection to an endpoint that is suspect, once, and says how it went. */
   | { readonly kind: 'ask'; readonly endpoint: string; readonly address: string }
 
@@ -59,8 +65,7 @@ function hear(state: ControlState, event: Exclude<Event, { readonly kind: 'tick'
       state.intentsKnown = true
       return
     case 'proxy-hello':
-      state.proxies.set(event.stream, new ProxySession(event.hello, state.snapshot))
-      return
+      return onHello(state, event.stream, event.hello, now)
     case 'proxy-ack':
       state.counts.acks++
       state.proxies.get(event.stream)?.ack(event.nonce)
@@ -75,8 +80,9 @@ function hear(state: ControlState, event: Exclude<Event, { readonly kind: 'tick'
       state.proxies.get(event.stream)?.setBlocked(event.blocked)
       return
     case 'proxy-gone':
-      state.proxies.delete(event.stream)
-      return hearProxies(state, state.proxyViews.gone(event.stream), now)
+      return onProxyGone(state, event.stream, now)
+    case 'shared':
+      return hearReplica(state, event.shared, now)
     case 'asked':
       return settle(state, event.endpoint, event.address, event.connection, now)
     default:
@@ -84,9 +90,24 @@ function hear(state: ControlState, event: Exclude<Event, { readonly kind: 'tick'
   }
 }
 
+function onHello(state: ControlState, stream: StreamId, hello: Hello, now: Millis): void {
+  const { proxyId } = hello
+  state.proxies.set(stream, new ProxySession(hello, state.snapshot))
+  forgetStreams(state, state.replicas.movedHere(proxyId), now)
+  tellReplicas(state, { kind: 'began', proxyId, stream })
+}
+
 function onProxyReport(state: ControlState, stream: StreamId, report: ProxyReport, now: Millis): void {
-  const known = (id: string): boolean => state.snapshot.get(id) !== undefined
-  hearProxies(state, state.proxyViews.report(stream, report, known, now), now)
+  const proxyId = state.proxies.get(stream)?.proxyId
+  if (proxyId !== undefined) tellReplicas(state, { kind: 'report', proxyId, stream, report })
+  hearOutcomes(state, stream, report, now)
+}
+
+function onProxyGone(state: ControlState, stream: StreamId, now: Millis): void {
+  const proxyId = state.proxies.get(stream)?.proxyId
+  state.proxies.delete(stream)
+  forgetStreams(state, [stream], now)
+  if (proxyId !== undefined) tellReplicas(state, { kind: 'ended', proxyId, stream })
 }
 
 function onLink(state: ControlState, link: 'up' | 'down', now: Millis): void {
@@ -118,11 +139,13 @@ function tick(state: ControlState, now: Millis): readonly Effect[] {
   }
   state.tickedAt = now
   for (const node of state.agenda.takeDue(now)) look(state, node, now)
+  forgetStreams(state, state.replicas.expire(now), now)
   if (!state.settled && state.intentsKnown && state.settlesAt !== undefined && now >= state.settlesAt) state.settled = true
   const pushes = state.intentsKnown ? pushAll(state, now) : []
   const effects: Effect[] = pushes.map((push) => ({ kind: 'push', push }))
   for (const [endpoint, address] of state.asks) effects.push({ kind: 'ask', endpoint, address })
   state.asks.clear()
+  for (const news of state.shares.splice(0)) effects.push({ kind: 'share', news })
   const states = state.history.takeUntold()
   if (state.change.nodes.size > 0 || state.change.endpoints.size > 0 || states.length > 0) {
     effects.push({ kind: 'changed', change: { ...state.change, states } })

@@ -20,6 +20,7 @@ import { ChangeLog } from './wire/log-changes.ts'
 import { LoopRunner } from './wire/loop-runner.ts'
 import { MeshServer } from './wire/mesh-server.ts'
 import { callRolls } from './wire/roll-caller.ts'
+import { OutcomeExchange } from './wire/share-outcomes.ts'
 import { TelemetryIntake } from './wire/telemetry-intake.ts'
 import { SuspectTrier } from './wire/try-suspects.ts'
 
@@ -35,6 +36,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     onKnown: () => runner.dispatch({ kind: 'intents-known' }),
   })
   const trier = new SuspectTrier((endpoint, address, connection) => runner.dispatch({ kind: 'asked', endpoint, address, connection }))
+  const exchange = new OutcomeExchange(config.mesh, (shared) => runner.dispatch({ kind: 'shared', shared }))
   const changeLog = new ChangeLog(log, systemClock)
   const intake = new TelemetryIntake({
     onReport: (report) => runner.dispatch({ kind: 'report', report, wall: unixMillis(Date.now()) }),
@@ -48,7 +50,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   const admin = new AdminServer(runner, intents, { commands, explain: mesh.explain }, log)
   const registry = newRegistry()
   addProcessMetrics(registry)
-  const metrics = controlMetrics(registry, runner, intake, { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut }, commands)
+  const metrics = controlMetrics(
+    registry,
+    runner,
+    intake,
+    { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut },
+    commands,
+    exchange,
+  )
 
   const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])
   life.onStop('grpc', () => grpc.close())
@@ -65,6 +74,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       changeLog.write(change.states)
     },
     ask: (endpoint, address) => trier.ask(endpoint, address),
+    share: (news) => exchange.tell(news),
     ticked: metrics.ticked,
   })
   life.onStop('loop', () => {
@@ -73,7 +83,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
   life.obeySignals()
   announceReady('control-plane', { listen: grpc.address, metrics: page.address })
-  await followBus(config, log, life, { runner, registry, intake, intents, commands })
+  await followBus(config, log, life, { runner, registry, intake, intents, commands, exchange })
 }
 
 type OnBus = {
@@ -82,10 +92,11 @@ type OnBus = {
   readonly intake: TelemetryIntake
   readonly intents: IntentStore
   readonly commands: AgentCommands
+  readonly exchange: OutcomeExchange
 }
 
 async function followBus(config: Config, log: Logger, life: ProcessLife, parts: OnBus): Promise<void> {
-  const { runner, registry, intake, intents, commands } = parts
+  const { runner, registry, intake, intents, commands, exchange } = parts
   try {
     const link = await connectNats({
       access: config.bus,
@@ -102,6 +113,8 @@ async function followBus(config: Config, log: Logger, life: ProcessLife, parts: 
     runner.dispatch({ kind: 'link', link: link.state() })
     const nodes = (): number | undefined => runner.read(({ settled, nodes }) => (settled ? nodes.size : undefined))
     life.onStop('roll-calls', callRolls({ link, mesh: config.mesh, nodes }))
+    await exchange.follow(link)
+    life.onStop('exchange', () => exchange.close())
     commands.follow(link)
     intents.follow(link)
   } catch (error) {

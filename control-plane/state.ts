@@ -9,6 +9,7 @@ import type { StoredIntent } from './fleet/intent.ts'
 import type { LoadTrust } from './fleet/load-trust.ts'
 import type { NodeRecord } from './fleet/node-record.ts'
 import { ProxyViews } from './fleet/proxy-views.ts'
+import { Replicas, type StreamNews } from './fleet/replicas.ts'
 import type { Seen } from './fleet/seen.ts'
 import { SilenceWatch } from './fleet/silence-watch.ts'
 import { Cadence } from './snapshot/cadence.ts'
@@ -19,7 +20,7 @@ import type { ProxySession } from './snapshot/proxy-session.ts'
 import { Snapshot } from './snapshot/snapshot.ts'
 import type { Damping } from './weights/weigh.ts'
 
-/** One open mesh stream; a proxy that reconnects is a new one. */
+/** One open mesh stream; a proxy that reconnects is a new one. Those of other control planes are negative. */
 export type StreamId = number
 
 /** What watchers of the admin API are to be told. */
@@ -39,6 +40,7 @@ export type Counts = {
   /** How connections to suspects ended. */
   readonly asked: { open: number; refused: number }
   asksLeftOut: number
+  sharesLeftOut: number
 }
 
 export type ControlState = {
@@ -65,6 +67,9 @@ export type ControlState = {
   readonly lackedLoads: { round: number; at: Millis; readonly since: Map<number, LoadBatch> }
   readonly proxies: Map<StreamId, ProxySession>
   readonly proxyViews: ProxyViews
+  readonly replicas: Replicas
+  /** What proxies said, for the other control planes. */
+  readonly shares: StreamNews[]
   /** By endpoint; whoever is not in there has nothing to be remembered. */
   readonly seen: Map<string, Seen>
   readonly damping: Map<string, Damping>
@@ -106,6 +111,8 @@ export function initialState(now: Millis): ControlState {
     lackedLoads: { round: 0, at: now, since: new Map() },
     proxies: new Map(),
     proxyViews: new ProxyViews(),
+    replicas: new Replicas(),
+    shares: [],
     seen: new Map(),
     damping: new Map(),
     trust: new Map(),
@@ -128,6 +135,7 @@ export function initialState(now: Millis): ControlState {
       nacks: 0,
       asked: { open: 0, refused: 0 },
       asksLeftOut: 0,
+      sharesLeftOut: 0,
     },
   }
 }

@@ -4,6 +4,7 @@
  */
 import {
   allCommands,
+  allOutcomes,
   allTelemetry,
   commandSubject,
   controlPlaneInbox,
@@ -26,10 +27,10 @@ export const nodePermissions = (mesh: string, node: string): BusPermissions => (
   answers: true,
 })
 
-/** One for all control planes of a mesh: each hears everything and keeps its intents in the mesh's own bucket, no other mesh's. */
+/** One for all control planes of a mesh: each hears everything, tells the others what its proxies saw, and keeps its intents in the mesh's own bucket, no other's. */
 export const controlPlanePermissions = (mesh: string): BusPermissions => ({
-  publish: [rollCall(mesh), allCommands(mesh), '$JS.API.INFO', ...bucketWrites(intentBucket(mesh))],
-  subscribe: [allTelemetry(mesh), `${controlPlaneInbox(mesh)}.>`],
+  publish: [rollCall(mesh), allCommands(mesh), allOutcomes(mesh), '$JS.API.INFO', ...bucketWrites(intentBucket(mesh))],
+  subscribe: [allTelemetry(mesh), allOutcomes(mesh), `${controlPlaneInbox(mesh)}.>`],
   answers: false,
 })
 

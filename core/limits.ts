@@ -288,6 +288,15 @@ export const limits = {
   /** Backpressures of one endpoint within the window, beside fewer successes, that make it busy; and for how long at least. */
   busyBackpressures: 5,
   busyDwell: seconds(3),
+  /** Other control planes of the mesh that are heard; one that is silent for longer is forgotten with what its proxies saw. */
+  replicasMax: 16,
+  replicaAlivePeriod: seconds(2),
+  replicaSilenceMax: seconds(10),
+  /** News of proxies that wait for the tick to be told to them. */
+  sharesWaitingMax: 4_096,
+  /** Of one message to them, and of one from them. */
+  sharedRowsMax: 2_000,
+  sharedBytesMax: kib(1_024),
   /** Throttling that pauses for less goes on. */
   throttleClear: seconds(10),
   /** Thermal or power-brake slowdown that lasts so long drains. */
@@ -295,6 +304,10 @@ export const limits = {
   /** Uncorrected errors of one GPU within the span that its endpoints may keep serving with. */
   eccErrorsMax: 2,
   eccSpan: seconds(3_600),
+  /** Corrected errors of one GPU that are never held against it; and how many beyond lower its weight, or drain, until half of them are forgotten. */
+  eccCorrectedPerHour: 360,
+  eccCorrectedSlower: 100,
+  eccCorrectedLeave: 1_000,
   /** A factor of a weight that fell rises again by one step at a time, this long apart. */
   weightRiseDwell: seconds(10),
   weightRiseStep: 0.25,
@@ -363,6 +376,8 @@ assert(limits.busUnconfirmedMax >= limits.busUnconfirmedAsk + limits.reportBytes
 assert(limits.takeOverAfterMissed < limits.staleAfterMissed, 'an agent that restarts takes its node over before it is stale')
 assert(limits.ownStallMin < limits.staleAfterMissed * limits.reportPeriod, 'a stall that makes a node look silent is known as one')
 assert(limits.suspectAgain > limits.suspectConnectTimeout, 'a connection to a suspect has ended before the next begins')
+assert(limits.eccCorrectedLeave > 2 * limits.eccCorrectedSlower, 'a GPU that is taken back is slower before it is whole')
+assert(limits.replicaSilenceMax >= 3 * limits.replicaAlivePeriod, 'one lost message of a control plane is no silence')
 assert(limits.throttleDrain > limits.throttleClear, 'throttling that comes and goes lasts longer than its pauses before it drains')
 assert(limits.changesMax >= limits.changesPerNodeMax, 'the history of one node fits')
 assert(limits.changesWaitingMax >= limits.changesPerTickMax, 'a watcher that reads misses nothing of one tick')

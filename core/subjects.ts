@@ -7,6 +7,10 @@ export const commandSubject = (mesh: string, node: string): string => `millrace.
 export const allCommands = (mesh: string): string => commandSubject(mesh, '*')
 /** A control plane asks every agent for a full report, or only tells how large the fleet is. */
 export const rollCall = (mesh: string): string => `millrace.${mesh}.roll-call`
+/** What a proxy told its control plane, for the others. A proxy's name may have letters that a subject may not: the message says who it is. */
+export const outcomesSubject = (mesh: string, proxyId: string): string =>
+  `millrace.${mesh}.outcomes.${proxyId.replace(/[^A-Za-z0-9_-]/g, '_')}`
+export const allOutcomes = (mesh: string): string => `millrace.${mesh}.outcomes.*`
 /** JetStream KV bucket of durable intent; keys are `node.<node id>`. */
 export const intentBucket = (mesh: string): string => `millrace-${mesh}-intent`
 export const nodeIntentKey = (node: string): string => `node.${node}`

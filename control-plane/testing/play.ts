@@ -4,6 +4,7 @@ import { type Millis, millis, type UnixMillis, unixMillis } from '../../core/uni
 import { type EndpointsDelta, Hello } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type Event, step } from '../control-loop.ts'
+import type { StreamNews } from '../fleet/replicas.ts'
 import { type Change, type ControlState, initialState } from '../state.ts'
 import { readDelta } from './read-delta.ts'
 import { heartbeat, INTERVAL_MS, report } from './reports.ts'
@@ -22,6 +23,8 @@ export class Play {
   readonly changes: Change[] = []
   /** Endpoints that a connection was asked for. */
   readonly asked: string[] = []
+  /** For the other control planes. */
+  readonly shared: StreamNews[] = []
   now: Millis
   readonly #sequences = new Map<string, number>()
 
@@ -40,6 +43,7 @@ export class Play {
       for (const effect of step(this.state, event, this.now)) {
         if (effect.kind === 'changed') this.changes.push(effect.change)
         else if (effect.kind === 'ask') this.asked.push(effect.endpoint)
+        else if (effect.kind === 'share') this.shared.push(effect.news)
         else
           for (const stream of effect.push.streams) {
             const delta = readDelta(effect.push.bytes)

@@ -6,6 +6,7 @@ import { STATE_NUMBER } from '../snapshot/resource.ts'
 import type { ControlState } from '../state.ts'
 import type { AgentCommands } from './agent-commands.ts'
 import type { LoopRunner } from './loop-runner.ts'
+import type { OutcomeExchange } from './share-outcomes.ts'
 import type { TelemetryIntake } from './telemetry-intake.ts'
 
 export type ControlMetrics = { ticked(tookMs: number): void }
@@ -19,6 +20,7 @@ export function controlMetrics(
   intake: TelemetryIntake,
   leftOut: LeftOut,
   commands: Pick<AgentCommands, 'ends'>,
+  exchange: Pick<OutcomeExchange, 'counts'>,
 ): ControlMetrics {
   const counter = (name: string, help: string, read: (state: ControlState) => number): void => {
     new Counter({
@@ -95,6 +97,12 @@ export function controlMetrics(
   labelled('report_drops_total', 'Node reports that were not used, by reason', 'reason', (state) => ({
     ...intake.drops,
     ...state.counts.drops,
+  }))
+  gauge('replicas', 'Other control planes of the mesh that are heard', (state) => state.replicas.size)
+  labelled('shared_outcomes_total', 'What proxies said, told to and by other control planes, by what became of it', 'what', (state) => ({
+    ...exchange.counts,
+    left_out: state.counts.sharesLeftOut,
+    ...state.replicas.counts,
   }))
   labelled('agent_commands_total', 'Commands of operators to agents, by how they ended', 'ended', () => commands.ends)
   new Gauge({

@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import { type Event, step } from '../control-loop.ts'
+import type { StreamNews } from '../fleet/replicas.ts'
 import type { Push } from '../snapshot/push.ts'
 import { type Change, type ControlState, initialState } from '../state.ts'
 
@@ -11,6 +12,8 @@ export type EffectPorts = {
   changed(change: Change): void
   /** To open a connection to a suspect. */
   ask(endpoint: string, address: string): void
+  /** With the other control planes. */
+  share(news: StreamNews): void
   /** How long one tick took with all its effects. */
   ticked(tookMs: number): void
 }
@@ -55,6 +58,9 @@ export class LoopRunner {
           break
         case 'ask':
           ports.ask(effect.endpoint, effect.address)
+          break
+        case 'share':
+          ports.share(effect.news)
           break
         default:
           effect satisfies never

@@ -141,7 +141,7 @@ class MeshClient {
   refuseWith: string | undefined
   ended: number | undefined
 
-  constructor(part: Part, held: Readonly<Record<string, string>> = {}) {
+  constructor(part: Part, held: Readonly<Record<string, string>> = {}, proxyId = 'bare') {
     this.#client = new MeshServiceClient(part.fields.listen ?? '', credentials.createInsecure())
     this.#stream = this.#client.connect()
     this.#stream.on('data', (response: ConnectResponse) => this.#take(response))
@@ -150,7 +150,7 @@ class MeshClient {
       this.ended = code
     })
     this.#stream.write({
-      message: { $case: 'hello', value: { proxyId: 'bare', zone: 'z1', proxyVersion: 'test', endpointVersions: { ...held } } },
+      message: { $case: 'hello', value: { proxyId, zone: 'z1', proxyVersion: 'test', endpointVersions: { ...held } } },
     })
     opened.push(() => this.close())
   }
@@ -163,9 +163,9 @@ class MeshClient {
     return until(`${id} in state ${state}`, () => this.state(id) === state || undefined)
   }
 
-  /** As a proxy that saw so many attempts fail. */
-  sawFailures(endpointId: string, failures: number): void {
-    const row = { endpointId, inFlight: 0, successes: 0n, backpressures: 0n, failures: BigInt(failures), ejected: false }
+  /** As a proxy that saw so many attempts fail, and holds so many. */
+  sawFailures(endpointId: string, failures: number, inFlight = 0): void {
+    const row = { endpointId, inFlight, successes: 0n, backpressures: 0n, failures: BigInt(failures), ejected: false }
     this.#stream.write({ message: { $case: 'report', value: { endpoints: [row] } } })
   }
 
@@ -433,6 +433,45 @@ test('an endpoint that proxies see failing is tried by a connection: refused it 
   await proxy.holds('a/triton', EndpointState.ENDPOINT_STATE_PROBATION)
   await until('the watcher was told all', () => (changes.some(({ to }) => to === 'PROBATION') ? true : undefined))
   expect(changes.map(({ endpointId, to }) => [endpointId, to])).toEqual(['READY', 'FAILED', 'PROBATION'].map((to) => ['a/triton', to]))
+})
+
+test('two control planes judge by what the proxies of both saw; a proxy that moves to the other is counted once', async () => {
+  const server = await nats()
+  const parts = [await controlPlane(server.url), await controlPlane(server.url)] as const
+  const agents = await Agents.on(server, 'a', 'b')
+  const listener = createServer((socket) => socket.destroy())
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const { port } = listener.address() as AddressInfo
+  await new Promise((resolve) => listener.close(resolve))
+  agents.say('a', { address: `127.0.0.1:${port}` })
+  const left = new MeshClient(parts[0], {}, 'left')
+  const right = new MeshClient(parts[1], {}, 'right')
+  for (const proxy of [left, right]) for (const node of ['a', 'b']) await proxy.holds(`${node}/triton`, READY)
+  for (const part of parts) await until('they hear one another', async () => (await counted(part, 'replicas')) === 1 || undefined)
+
+  left.sawFailures('a/triton', 50)
+  for (const proxy of [left, right]) {
+    await proxy.holds('a/triton', FAILED)
+    expect(proxy.endpoints.get('a/triton')?.stateReason).toMatch(/^requests fail, and so does a fresh connection: .*ECONNREFUSED/)
+  }
+
+  const held = async (part: Part): Promise<string | undefined> =>
+    new Promise((resolve) =>
+      admin(part).getNode({ nodeId: 'b' }, (_, answer) => resolve(answer?.node?.endpoints[0]?.endpoint?.stateReason)),
+    )
+  const bothHold = (words: string): Promise<true> =>
+    until(`both say "${words}"`, async () => (await Promise.all(parts.map(held))).every((said) => said === words) || undefined)
+  left.sawFailures('b/triton', 0, 7)
+  await bothHold('7 in flight')
+  const moved = new MeshClient(parts[1], {}, 'left')
+  await moved.holds('b/triton', READY)
+  moved.sawFailures('b/triton', 0, 5)
+  await bothHold('5 in flight')
+  left.close()
+  await until('its first stream is over', async () => (await counted(parts[0], 'proxies')) === 0 || undefined)
+  await bothHold('5 in flight')
+  moved.close()
+  await bothHold('')
 })
 
 test('health and reflection answer, also of messages with maps', async () => {

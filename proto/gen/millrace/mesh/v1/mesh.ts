@@ -306,6 +306,32 @@ export interface ProxyReport {
   endpoints: EndpointOutcomes[];
 }
 
+/** What one control plane heard of a proxy, for the others, on `millrace.<mesh>.outcomes.<proxy>`. Without news it says that its sender lives. */
+export interface SharedOutcomes {
+  /** Another one at each start of the control plane. */
+  replicaId: string;
+  /** From 1, one more with each message of the replica: a gap says that messages were lost. */
+  sequence: bigint;
+  proxyId: string;
+  /** Of the replica's streams. */
+  stream: bigint;
+  news:
+    | //
+    /** As it came. */
+    { $case: "report"; value: ProxyReport }
+    | //
+    /** The proxy said hello: what was told of it before is over. */
+    { $case: "began"; value: StreamBegan }
+    | { $case: "ended"; value: StreamEnded }
+    | undefined;
+}
+
+export interface StreamBegan {
+}
+
+export interface StreamEnded {
+}
+
 export interface EndpointOutcomes {
   endpointId: string;
   inFlight: number;
@@ -1824,6 +1850,310 @@ export const ProxyReport: MessageFns<ProxyReport> = {
   fromPartial<I extends Exact<DeepPartial<ProxyReport>, I>>(object: I): ProxyReport {
     const message = createBaseProxyReport();
     message.endpoints = object.endpoints?.map((e) => EndpointOutcomes.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSharedOutcomes(): SharedOutcomes {
+  return { replicaId: "", sequence: 0n, proxyId: "", stream: 0n, news: undefined };
+}
+
+export const SharedOutcomes: MessageFns<SharedOutcomes> = {
+  encode(message: SharedOutcomes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replicaId !== "") {
+      writer.uint32(10).string(message.replicaId);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.proxyId !== "") {
+      writer.uint32(26).string(message.proxyId);
+    }
+    if (message.stream !== 0n) {
+      if (BigInt.asUintN(64, message.stream) !== message.stream) {
+        throw new globalThis.Error("value provided for field message.stream of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.stream);
+    }
+    switch (message.news?.$case) {
+      case "report":
+        ProxyReport.encode(message.news.value, writer.uint32(42).fork()).join();
+        break;
+      case "began":
+        StreamBegan.encode(message.news.value, writer.uint32(50).fork()).join();
+        break;
+      case "ended":
+        StreamEnded.encode(message.news.value, writer.uint32(58).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SharedOutcomes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSharedOutcomes();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.replicaId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.proxyId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.stream = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.news = { $case: "report", value: ProxyReport.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.news = { $case: "began", value: StreamBegan.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.news = { $case: "ended", value: StreamEnded.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SharedOutcomes {
+    return {
+      replicaId: isSet(object.replicaId)
+        ? globalThis.String(object.replicaId)
+        : isSet(object.replica_id)
+        ? globalThis.String(object.replica_id)
+        : "",
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      proxyId: isSet(object.proxyId)
+        ? globalThis.String(object.proxyId)
+        : isSet(object.proxy_id)
+        ? globalThis.String(object.proxy_id)
+        : "",
+      stream: isSet(object.stream) ? BigInt(object.stream) : 0n,
+      news: isSet(object.report)
+        ? { $case: "report", value: ProxyReport.fromJSON(object.report) }
+        : isSet(object.began)
+        ? { $case: "began", value: StreamBegan.fromJSON(object.began) }
+        : isSet(object.ended)
+        ? { $case: "ended", value: StreamEnded.fromJSON(object.ended) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: SharedOutcomes): unknown {
+    const obj: any = {};
+    if (message.replicaId !== "") {
+      obj.replicaId = message.replicaId;
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.proxyId !== "") {
+      obj.proxyId = message.proxyId;
+    }
+    if (message.stream !== 0n) {
+      obj.stream = message.stream.toString();
+    }
+    if (message.news?.$case === "report") {
+      obj.report = ProxyReport.toJSON(message.news.value);
+    } else if (message.news?.$case === "began") {
+      obj.began = StreamBegan.toJSON(message.news.value);
+    } else if (message.news?.$case === "ended") {
+      obj.ended = StreamEnded.toJSON(message.news.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SharedOutcomes>, I>>(base?: I): SharedOutcomes {
+    return SharedOutcomes.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SharedOutcomes>, I>>(object: I): SharedOutcomes {
+    const message = createBaseSharedOutcomes();
+    message.replicaId = object.replicaId ?? "";
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.proxyId = object.proxyId ?? "";
+    message.stream = (object.stream !== undefined && object.stream !== null) ? BigInt(object.stream) : 0n;
+    switch (object.news?.$case) {
+      case "report": {
+        if (object.news?.value !== undefined && object.news?.value !== null) {
+          message.news = { $case: "report", value: ProxyReport.fromPartial(object.news.value) };
+        }
+        break;
+      }
+      case "began": {
+        if (object.news?.value !== undefined && object.news?.value !== null) {
+          message.news = { $case: "began", value: StreamBegan.fromPartial(object.news.value) };
+        }
+        break;
+      }
+      case "ended": {
+        if (object.news?.value !== undefined && object.news?.value !== null) {
+          message.news = { $case: "ended", value: StreamEnded.fromPartial(object.news.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseStreamBegan(): StreamBegan {
+  return {};
+}
+
+export const StreamBegan: MessageFns<StreamBegan> = {
+  encode(_: StreamBegan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamBegan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamBegan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): StreamBegan {
+    return {};
+  },
+
+  toJSON(_: StreamBegan): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StreamBegan>, I>>(base?: I): StreamBegan {
+    return StreamBegan.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StreamBegan>, I>>(_: I): StreamBegan {
+    const message = createBaseStreamBegan();
+    return message;
+  },
+};
+
+function createBaseStreamEnded(): StreamEnded {
+  return {};
+}
+
+export const StreamEnded: MessageFns<StreamEnded> = {
+  encode(_: StreamEnded, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamEnded {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamEnded();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): StreamEnded {
+    return {};
+  },
+
+  toJSON(_: StreamEnded): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StreamEnded>, I>>(base?: I): StreamEnded {
+    return StreamEnded.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StreamEnded>, I>>(_: I): StreamEnded {
+    const message = createBaseStreamEnded();
     return message;
   },
 };

@@ -437,6 +437,8 @@ export interface GpuReport {
   /** P0 is the fastest. */
   performanceState?: string | undefined;
   migInstances: MigInstance[];
+  /** Asked for by a fault that the kernel told of and that took the GPU out of service. */
+  faultAction?: XidAction | undefined;
 }
 
 /** A slice of a GPU. Its load is not told by nvidia-smi, its memory is. */
@@ -946,6 +948,7 @@ function createBaseGpuReport(): GpuReport {
     remapPending: undefined,
     performanceState: undefined,
     migInstances: [],
+    faultAction: undefined,
   };
 }
 
@@ -1037,6 +1040,9 @@ export const GpuReport: MessageFns<GpuReport> = {
     }
     for (const v of message.migInstances) {
       MigInstance.encode(v!, writer.uint32(194).fork()).join();
+    }
+    if (message.faultAction !== undefined) {
+      writer.uint32(200).int32(message.faultAction);
     }
     return writer;
   },
@@ -1246,6 +1252,14 @@ export const GpuReport: MessageFns<GpuReport> = {
             message.migInstances.push(MigInstance.decode(reader, reader.uint32()));
             continue;
           }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.faultAction = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1360,6 +1374,11 @@ export const GpuReport: MessageFns<GpuReport> = {
         : globalThis.Array.isArray(object?.mig_instances)
         ? object.mig_instances.map((e: any) => MigInstance.fromJSON(e))
         : [],
+      faultAction: isSet(object.faultAction)
+        ? xidActionFromJSON(object.faultAction)
+        : isSet(object.fault_action)
+        ? xidActionFromJSON(object.fault_action)
+        : undefined,
     };
   },
 
@@ -1437,6 +1456,9 @@ export const GpuReport: MessageFns<GpuReport> = {
     if (message.migInstances?.length) {
       obj.migInstances = message.migInstances.map((e) => MigInstance.toJSON(e));
     }
+    if (message.faultAction !== undefined) {
+      obj.faultAction = xidActionToJSON(message.faultAction);
+    }
     return obj;
   },
 
@@ -1479,6 +1501,7 @@ export const GpuReport: MessageFns<GpuReport> = {
     message.remapPending = object.remapPending ?? undefined;
     message.performanceState = object.performanceState ?? undefined;
     message.migInstances = object.migInstances?.map((e) => MigInstance.fromPartial(e)) || [];
+    message.faultAction = object.faultAction ?? undefined;
     return message;
   },
 };

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import { startVerb } from './child.ts'
 
+test('--help shows each verb by example', async () => {
+  const child = await startVerb('admin', 'admin', ['--help'])
+  expect(await child.exited).toBe(0)
+  const examples = child.stdout.slice(child.stdout.indexOf('Example:')).join('\n')
+  for (const verb of ['drain', 'node', 'watch', 'weights', 'probe', 'clear-fault', 'explain', 'nats-config'])
+    expect(examples).toContain(`millrace admin ${verb} `)
+})
+
 test.each([
   ['no action', [], 64, 'wants one of nodes, node, watch, weights, drain, undrain'],
   ['an action that there is not', ['fly'], 64, 'no action "fly"'],

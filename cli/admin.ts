@@ -16,6 +16,17 @@ const CALL_DEADLINE_MS = 10_000
 /** Clears a terminal, so that a watched table stays in its place. */
 const CLEAR = '\x1b[2J\x1b[H'
 
+const EXAMPLES = [
+  'millrace admin drain gpu-a --reason "new driver"',
+  'millrace admin node gpu-a                    why it is as it is',
+  'millrace admin watch --json                  every change of state, for a program',
+  'millrace admin weights --watch',
+  'millrace admin probe gpu-a',
+  'millrace admin clear-fault gpu-a 00000000:18:00.0',
+  'millrace admin explain --model llm',
+  'millrace admin nats-config --out bus --nodes gpu-a,gpu-b',
+]
+
 const readAdminSettings = (argv: readonly string[]) =>
   readSettings(
     {
@@ -29,7 +40,7 @@ const readAdminSettings = (argv: readonly string[]) =>
         '  probe NODE, report NODE, local-drain NODE, local-undrain NODE, clear-fault NODE GPU   ask its agent to do that now\n' +
         '  explain       why requests go where they go; explain --help says more\n' +
         '  nats-config   writes keys and permissions for the bus; nats-config --help says more',
-      example: 'millrace admin drain gpu-a --reason "new driver"',
+      example: EXAMPLES.join('\n  '),
       settings: {
         to: { value: 'host:port', about: 'the control plane', schema: hostPort, fallback: '127.0.0.1:7401' },
         reason: { value: 'text', about: 'of a drain, shown to other operators', schema: z.string().max(500) },

@@ -50,6 +50,13 @@ test.each([13, 31, 43, 48, 63, 74, 94, 149, 99_999])('Xid %i alone fails no GPU,
   expect(faults.notes).toHaveLength(1)
 })
 
+test('what a fault asks for goes with its GPU, and no other', () => {
+  expect(withFaults(gpus('ok', 'ok'), play(xid(79))).map(({ faultAction }) => faultAction)).toEqual([
+    undefined,
+    XidAction.XID_ACTION_REBOOT_NODE,
+  ])
+})
+
 test('a failed GPU keeps the values that nvidia-smi still has of it', () => {
   expect(withFaults(gpus('ok', 'ok'), play(xid(79)))[1]).toMatchObject({ uuid: 'GPU-1', utilization: 0.5 })
 })

@@ -76,7 +76,7 @@ export function withFaults(gpus: readonly GpuReport[], { faults }: Faults): read
   const unseen = [...faults.keys()].filter((pciBusId) => !known.has(pciBusId)).map(unseenGpu)
   return [...gpus, ...unseen].slice(0, limits.gpusPerNodeMax).map((gpu) => {
     const fault = faults.get(gpu.pciBusId)
-    return fault === undefined ? gpu : { ...gpu, state: GpuState.GPU_STATE_FAILED, stateReason: fault.reason }
+    return fault === undefined ? gpu : { ...gpu, state: GpuState.GPU_STATE_FAILED, stateReason: fault.reason, faultAction: fault.action }
   })
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
-import type { GpuReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type GpuReport, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { gpu } from '../testing/reports.ts'
 import { type GpuRecord, judgeGpu, nextGpuLookAt, stepGpu } from './gpu-record.ts'
 
@@ -42,10 +42,12 @@ test.each([
   ['rows wait to be remapped', ok({ remapPending: true }), 'usable 0.5'],
   ['lost', failed(), 'gone'],
   ['it asks for a reset', failed({ recoveryAction: 'Reset' }), 'gone asks'],
+  ['the kernel told of what only a reset ends', failed({ faultAction: XidAction.XID_ACTION_RESET_GPU }), 'gone asks'],
+  ['the kernel told of what only a reboot ends', failed({ faultAction: XidAction.XID_ACTION_REBOOT_NODE }), 'gone asks'],
   ['it asks to be drained', failed({ recoveryAction: 'Drain and Reset' }), 'leaving firm'],
   ['it asks to be drained, and works', ok({ recoveryAction: 'Drain P2P' }), 'leaving firm'],
   ['it asks for nothing', ok({ recoveryAction: 'None' }), 'usable 1'],
-  ['errors from before we came', ok({ eccUncorrected: 900n }), 'usable 1'],
+  ['errors from before we came', ok({ eccUncorrected: 900n, eccCorrected: 90_000n }), 'usable 1'],
 ])('%s: %o is %s', (_name, report, expected) => {
   expect(verdict(told([0, report]), 0)).toBe(expected)
 })
@@ -91,6 +93,24 @@ test.each([
   ['counters that began anew: the GPU was reset', [5n, 9n, 0n], 'usable 1'],
 ] as const)('uncorrected errors, %s: %s', (_name, counts, expected) => {
   expect(verdict(told(...counts.map((eccUncorrected, at) => [at, ok({ eccUncorrected })] as const)), 9)).toBe(expected)
+})
+
+test.each([
+  ['as many as harm nobody', [5n, 104n], 'usable 1'],
+  ['many', [5n, 105n], 'usable 0.7'],
+  ['many at once, or on and on', [5n, 400n, 800n, 1_100n], 'leaving'],
+  ['it stays so while they cannot be read', [5n, 1_100n, undefined], 'leaving'],
+  ['counters that began anew: a reset, or the driver was loaded again', [5n, 1_100n, 3n], 'usable 1'],
+] as const)('corrected errors, %s: %s', (_name, counts, expected) => {
+  expect(verdict(told(...counts.map((eccCorrected, at) => [at, ok({ eccCorrected })] as const)), 3)).toBe(expected)
+})
+
+test('what is held against a GPU for its corrected errors ends in steps, each announced', () => {
+  const { facts } = told([0, ok({ eccCorrected: 0n })], [1, ok({ eccCorrected: 5_000n })])
+  const verdicts = ['leaving']
+  for (let at = nextGpuLookAt(facts, millis(1_000)); at !== undefined; at = nextGpuLookAt(facts, at))
+    verdicts.push(verdict({ report: ok(), facts }, at / 1_000))
+  expect(verdicts).toEqual(['leaving', 'usable 0.7', 'usable 1'])
 })
 
 test('few errors now and then do not add up over days', () => {

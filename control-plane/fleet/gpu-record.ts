@@ -1,10 +1,11 @@
 /**
- * Judges one GPU by what its agent says of it, over time. Invariants: what is not said is not held against it; throttling takes weight at once and
- * drains only when it lasts; a GPU whose errors grew is not trusted again before its counters start anew, which a reset makes them do.
+ * Judges one GPU by what its agent says of it, over time. Invariants: what is not said is not held against it; throttling and corrected errors that grow take
+ * weight first and drain only when they last; a GPU whose errors grew is not trusted again before its counters start anew, which a reset makes them do.
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
-import { type GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type GpuReport, GpuState, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type EccGrowth, eccMark, nextEccAt, stepEccGrowth } from './ecc-growth.ts'
 import { type Episode, lasts, stepEpisode } from './episode.ts'
 
 /** NVML's clocks_event_reasons. Idle, application clocks and the power cap of every well-used GPU are none of these. */
@@ -19,13 +20,15 @@ const SLOW = HW_SLOWDOWN | SW_THERMAL | HARD
 const SLOWED = 0.7
 const HARD_SLOWED = 0.4
 const REMAP_PENDING = 0.5
+const ERRORS_GROW = 0.7
 
 /** What a verdict is made of. It is the same object for as long as nothing of it changes, whatever the GPU's load and temperature do. */
-export type GpuFacts = Pick<GpuReport, 'state' | 'stateReason' | 'recoveryAction' | 'remapPending' | 'eccUncorrected'> & {
+export type GpuFacts = Pick<GpuReport, 'state' | 'stateReason' | 'recoveryAction' | 'faultAction' | 'remapPending' | 'eccUncorrected'> & {
   readonly slow: Episode | undefined
   readonly hard: Episode | undefined
   /** Where the count of uncorrected errors stood when it was last taken as it is. */
   readonly eccFrom: { readonly count: bigint; readonly at: Millis } | undefined
+  readonly eccGrowth: EccGrowth | undefined
   /** Uuids of its MIG instances. */
   readonly instances: string
 }
@@ -41,14 +44,15 @@ export type GpuVerdict =
 
 export function stepGpu(before: GpuRecord | undefined, report: GpuReport, now: Millis): GpuRecord {
   const was = before?.facts
-  const { state, stateReason, recoveryAction, remapPending, eccUncorrected, throttleReasons: reasons = 0n } = report
+  const { state, stateReason, recoveryAction, faultAction, remapPending, eccUncorrected, throttleReasons: reasons = 0n } = report
   const facts: GpuFacts = {
-    ...{ state, stateReason, recoveryAction, remapPending },
+    ...{ state, stateReason, recoveryAction, faultAction, remapPending },
     // A count that cannot be read for a while is still what it was.
     eccUncorrected: eccUncorrected ?? was?.eccUncorrected,
     slow: stepEpisode(was?.slow, (reasons & SLOW) !== 0n, limits.throttleClear, now),
     hard: stepEpisode(was?.hard, (reasons & HARD) !== 0n, limits.throttleClear, now),
     eccFrom: stepEcc(was?.eccFrom, eccUncorrected, now),
+    eccGrowth: stepEccGrowth(was?.eccGrowth, report.eccCorrected, now),
     instances: report.migInstances.map(({ uuid }) => uuid).join(),
   }
   return { report, facts: was !== undefined && sameFacts(was, facts) ? was : facts }
@@ -58,11 +62,13 @@ const sameFacts = (a: GpuFacts, b: GpuFacts): boolean =>
   a.state === b.state &&
   a.stateReason === b.stateReason &&
   a.recoveryAction === b.recoveryAction &&
+  a.faultAction === b.faultAction &&
   a.remapPending === b.remapPending &&
   a.eccUncorrected === b.eccUncorrected &&
   a.slow === b.slow &&
   a.hard === b.hard &&
   a.eccFrom === b.eccFrom &&
+  a.eccGrowth === b.eccGrowth &&
   a.instances === b.instances
 
 function stepEcc(from: GpuFacts['eccFrom'], count: bigint | undefined, now: Millis): GpuFacts['eccFrom'] {
@@ -74,33 +80,39 @@ function stepEcc(from: GpuFacts['eccFrom'], count: bigint | undefined, now: Mill
 const grewTooMuch = (from: GpuFacts['eccFrom'], count: bigint | undefined): boolean =>
   from !== undefined && count !== undefined && count - from.count > BigInt(limits.eccErrorsMax)
 
+/** What the kernel told of leaves the GPU out of service until somebody acts. */
+const ASKS_RECOVERY: readonly XidAction[] = [XidAction.XID_ACTION_RESET_GPU, XidAction.XID_ACTION_REBOOT_NODE]
+
 export function judgeGpu(facts: GpuFacts, now: Millis): GpuVerdict {
-  const { recoveryAction = '', state, stateReason, eccFrom, eccUncorrected } = facts
-  const asksRecovery = recoveryAction !== '' && recoveryAction !== 'None'
-  if (asksRecovery && recoveryAction.startsWith('Drain'))
+  const { recoveryAction = '', faultAction, state, stateReason, eccFrom, eccUncorrected } = facts
+  const asksRecovery =
+    (recoveryAction !== '' && recoveryAction !== 'None') || (faultAction !== undefined && ASKS_RECOVERY.includes(faultAction))
+  if (recoveryAction.startsWith('Drain'))
     return { kind: 'leaving', firm: true, reason: stateReason || `recovery action: ${recoveryAction}` }
   if (state === GpuState.GPU_STATE_FAILED) return { kind: 'gone', asksRecovery, reason: stateReason || 'failed' }
   if (grewTooMuch(eccFrom, eccUncorrected))
     return { kind: 'leaving', firm: false, reason: `more than ${limits.eccErrorsMax} uncorrected memory errors since it was last well` }
+  if (eccMark(facts.eccGrowth, now) === 'leave') return { kind: 'leaving', firm: false, reason: 'its corrected memory errors grow fast' }
   return judgeSpeed(facts, now)
 }
 
-function judgeSpeed({ remapPending, slow, hard }: GpuFacts, now: Millis): GpuVerdict {
+function judgeSpeed({ remapPending, slow, hard, eccGrowth }: GpuFacts, now: Millis): GpuVerdict {
   const usable = (factor: number, reason: string, rests = false): GpuVerdict => ({ kind: 'usable', factor, rests, reason })
   if (lasts(hard, limits.throttleClear, now)) {
     if (now - hard.since < limits.throttleDrain) return usable(HARD_SLOWED, 'slowed down by heat or power')
     return usable(HARD_SLOWED, `slowed down by heat or power for more than ${limits.throttleDrain / 1000} s`, true)
   }
   if (remapPending === true) return usable(REMAP_PENDING, 'memory rows wait to be remapped at its next reset')
+  if (eccMark(eccGrowth, now) === 'slower') return usable(ERRORS_GROW, 'its corrected memory errors grow')
   if (lasts(slow, limits.throttleClear, now)) return usable(SLOWED, 'slowed down')
   return usable(1, '')
 }
 
 /** When the verdict may change by the passing of time alone. */
-export function nextGpuLookAt({ slow, hard }: GpuFacts, now: Millis): Millis | undefined {
+export function nextGpuLookAt({ slow, hard, eccGrowth }: GpuFacts, now: Millis): Millis | undefined {
   const ends = [slow, hard]
     .map((episode) => (episode?.pausedAt === undefined ? undefined : episode.pausedAt + limits.throttleClear))
-    .concat(hard === undefined ? [] : [hard.since + limits.throttleDrain])
+    .concat(hard === undefined ? [] : [hard.since + limits.throttleDrain], nextEccAt(eccGrowth, now))
     .filter((at) => at !== undefined && at > now)
   return ends.length === 0 ? undefined : millis(Math.min(...(ends as number[])))
 }

@@ -45,6 +45,7 @@ const CHANGES = {
     'ecc.errors.corrected.volatile.total': `${10 * (since + 1)}`,
     'ecc.errors.uncorrected.volatile.total': `${since + 1}`,
   }),
+  'ecc-corrected-growth': (gpu, since) => ({ ...gpu, 'ecc.errors.corrected.volatile.total': `${40 * since}` }),
   // Hardware slowdown with thermal slowdown by software and hardware.
   'throttle-thermal': (gpu) => throttled(gpu, '0x0000000000000068', '93'),
   // Hardware slowdown because the power supply asks for it.

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'nats'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { NodeWhole } from '../../cli/admin-node.ts'
+import type { ChangeView, NodeWhole } from '../../cli/admin-node.ts'
 import type { WeightView } from '../../cli/admin-tables.ts'
 import { startVerb } from '../../cli/child.ts'
 import { GpuState, NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
@@ -107,8 +107,13 @@ const timePasses = (since: number, forMs: number): Promise<void> =>
   until('time passes', () => (load.ended().at(-1)?.startedAt ?? 0) > since + forMs)
 
 test('only its server stops, at the first report that shows it; the other loses no request; and the cause is told', async () => {
-  const watch = await startVerb('watch', 'admin', ['watch', 'gpu-a', '--to', controlPlane.fields.listen ?? ''])
-  closers.push(() => watch.stop())
+  const to = ['--to', controlPlane.fields.listen ?? '']
+  const watch = await startVerb('watch', 'admin', ['watch', 'gpu-a', ...to])
+  const program = await startVerb('watch as JSON', 'admin', ['watch', '--json', ...to])
+  closers.push(
+    () => watch.stop(),
+    () => program.stop(),
+  )
   writeFileSync(taken, '')
   await until('a report shows it', () => reportedAt !== undefined)
   const since = reportedAt ?? Number.NaN
@@ -123,6 +128,9 @@ test('only its server stops, at the first report that shows it; the other loses 
   expect(page).toMatch(new RegExp(`${LEFT} +READY → FAILED \\(no usable GPU`))
   expect(page).toMatch(/ gpu-a +gpu\.failed \(GPU-/)
   await until('the watcher was told', () => watch.stdout.some((line) => line.includes(`${LEFT}  READY → FAILED (no usable GPU`)))
+  const changes = (): ChangeView[] => program.stdout.flatMap((line) => (JSON.parse(line) as { changes: ChangeView[] }).changes)
+  const failed = { node_id: 'gpu-a', endpoint_id: LEFT, from: 'READY', to: 'FAILED', reason: expect.stringContaining('no usable GPU') }
+  await expect.poll(changes, { timeout: 10_000 }).toContainEqual(expect.objectContaining(failed))
 })
 
 test('given back, it serves again by way of probation and slow start', async () => {

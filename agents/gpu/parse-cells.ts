@@ -23,14 +23,16 @@ const NOT_A_VALUE = new Set([
 /** Bracketed answers, such as [Not Supported] or [Unknown Error], say why there is no value. */
 const known = (cell: string): boolean => !NOT_A_VALUE.has(cell) && !cell.startsWith('[')
 
-/** What a cell says that stands for the whole GPU. */
+/** What a cell says that stands for the whole GPU. Looked for in the row at once: most rows have dozens of cells and none that says so. */
 const FATAL: readonly { readonly words: RegExp; readonly reason: string }[] = [
-  { words: /^\[?GPU is lost\]?$/i, reason: 'the GPU is lost' },
-  { words: /^\[?GPU requires reset\]?$/i, reason: 'the GPU requires a reset' },
+  { words: /(?:^|,)\[?GPU is lost\]?(?:,|$)/i, reason: 'the GPU is lost' },
+  { words: /(?:^|,)\[?GPU requires reset\]?(?:,|$)/i, reason: 'the GPU requires a reset' },
 ]
 
-export const fatalReason = (cells: readonly string[]): string | undefined =>
-  FATAL.find(({ words }) => cells.some((cell) => words.test(cell)))?.reason
+export function fatalReason(cells: readonly string[]): string | undefined {
+  const row = cells.join()
+  return FATAL.find(({ words }) => words.test(row))?.reason
+}
 
 export function numberCell(cell: string, least: number, most: number): number | undefined {
   if (!/^-?\d{1,10}(\.\d{1,6})?$/.test(cell)) return undefined

@@ -74,8 +74,17 @@ export type Model = {
   readonly split?: readonly SplitPart[] | undefined
   /** Models that are asked instead, in this order, when no endpoint of this one can serve. */
   readonly fallbacks?: readonly string[] | undefined
+  /** Another model that gets a copy of some of its requests; its answers are dropped. */
+  readonly shadow?: Shadow | undefined
   readonly retry?: RetryRule | undefined
   readonly hedge?: HedgeRule | undefined
+}
+
+export type Shadow = {
+  readonly model: string
+  readonly version?: string | undefined
+  /** Of the requests, in 0..1. */
+  readonly share: number
 }
 
 /** A field of the request's head, or one of KServe's request parameters. */

@@ -14,12 +14,12 @@ import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
 import { Explainer } from './explain/explainer.ts'
 import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
-import { type RequestHead, readRequestHead, upstreamHead } from './grpc/request-head.ts'
+import { type RequestHead, readRequestHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
 import { retryHint } from './grpc/retry-hint.ts'
 import type { ScanWishes } from './grpc/scan-wishes.ts'
 import type { Connection } from './http2/connection.ts'
-import { type HeaderField, headerField } from './http2/header-field.ts'
+import { type HeaderField, valueText } from './http2/header-field.ts'
 import { resetMalformed, Stream } from './http2/stream.ts'
 import type { OutlierWatch } from './outliers/outlier-watch.ts'
 import { whoAnswered } from './relay/answer-fields.ts'
@@ -34,7 +34,8 @@ import { adapterOf, keyOf } from './relay/request-key.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
 import type { Rival } from './relay/rival.ts'
 import { forbidsRetry, secondTry } from './relay/second-tries.ts'
-import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, whyNotRenamed, whyUnserved } from './relay/targets.ts'
+import { Shadows } from './relay/shadows.ts'
+import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, unrenamable, whyUnserved } from './relay/targets.ts'
 import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
@@ -75,6 +76,7 @@ export type ServiceOptions = {
 export class RequestService implements RequestStreamOwner {
   readonly retryCopies: { left: number } = { left: limits.retryCopiesMax }
   readonly answersHeld = { bytes: 0 }
+  readonly shadows: Shadows
   readonly explainer = new Explainer()
   readonly now: () => Millis
   readonly openInflater: OpenInflater
@@ -87,7 +89,6 @@ export class RequestService implements RequestStreamOwner {
   readonly #budget: RetryBudget
   readonly #hedging: Hedging
   readonly #options: ServiceOptions
-  readonly #paths = new Map<string, HeaderField>()
   readonly #sequences = new SequenceOwners()
   readonly #sessions = new SessionOwners()
 
@@ -96,6 +97,7 @@ export class RequestService implements RequestStreamOwner {
     this.now = ports.now
     this.openInflater = ports.openInflater
     this.answerKind = ports.answerKind
+    this.shadows = new Shadows(ports, ledger, wheel)
     this.#ledger = ledger
     this.#wheel = wheel
     this.#budget = budget
@@ -162,7 +164,7 @@ export class RequestService implements RequestStreamOwner {
     settleAim(exchange, ports.routing(), ports.tally)
     const model = modelOf(exchange)
     const candidates = candidatesOf(exchange, ports.routing())
-    const unfit = whyNotRenamed(exchange)
+    const unfit = unrenamable(exchange)
     if (unfit !== undefined) return this.onRefused(exchange, unfit)
     if (candidates === undefined) {
       if (fallBack(exchange, ports.tally, this.desk)) return this.#attempt(exchange)
@@ -232,10 +234,14 @@ export class RequestService implements RequestStreamOwner {
     this.#refuse(exchange, 'upstream-slow', IMPATIENCE_WORDS[what])
   }
 
+  onWhole(exchange: Exchange): void {
+    this.shadows.cast(exchange)
+  }
+
   onLocal(exchange: Exchange, message: Uint8Array): void {
     this.#stopWaiting(exchange)
     const { method } = exchange
-    if (method.kind === 'local') this.#ports.answer(method.answer, method.upstreamPath, message, exchange)
+    if (method.kind === 'local') this.#ports.answer(method.answer, valueText(method.upstreamPath), message, exchange)
   }
 
   onRefused(exchange: Exchange, refusal: ScanRefusal): void {
@@ -331,11 +337,12 @@ export class RequestService implements RequestStreamOwner {
     if (exchange.pause !== undefined) this.#wheel.cancel(exchange.pause)
     if (exchange.hedgeTimer !== undefined) this.#wheel.cancel(exchange.hedgeTimer)
     if (end.outcome === 'success') this.#budget.earn()
+    if (exchange.aim?.shadow !== undefined) this.shadows.skip()
     const { slot } = exchange
     this.#settle(exchange, end.outcome, end.status, end.burning)
     if (end.trailers !== undefined && slot !== undefined) hearLoad(slot, end.trailers, tally, this.#ports.now())
     tally.open--
-    tally.messagesOut += exchange.messagesOut
+    tally.messagesOut += exchange.answers.messages
     tally.byStatus[end.status] = (tally.byStatus[end.status] ?? 0) + 1
     if (exchange.pass !== undefined) this.desk.ended(exchange, exchange.pass)
   }
@@ -411,19 +418,8 @@ export class RequestService implements RequestStreamOwner {
 
   /** Of the attempt that begins now. */
   #headOf(exchange: Exchange, at: Millis): HeaderField[] {
-    const { deadline, attempts } = exchange
-    const left = deadline === undefined ? undefined : millis(deadline - at)
-    return upstreamHead(headOf(exchange), this.#pathOf(exchange), attempts, left)
-  }
-
-  #pathOf(exchange: Exchange): HeaderField {
-    const { method, head } = exchange
-    if (method.kind === 'route' || method.kind === 'off' || method.upstreamPath === head.path) return head.pathField
-    const known = this.#paths.get(method.upstreamPath)
-    if (known !== undefined) return known
-    const field = headerField(':path', method.upstreamPath)
-    this.#paths.set(method.upstreamPath, field)
-    return field
+    const { deadline } = exchange
+    return headOf(exchange, deadline === undefined ? undefined : millis(deadline - at))
   }
 }
 

@@ -79,7 +79,7 @@ export class FrontDesk {
   /** The exchange is over. */
   ended(exchange: Exchange, pass: ExchangePass): void {
     const { gate } = pass
-    gate.finish(pass, exchange.received, exchange.messagesOut)
+    gate.finish(pass, exchange.received, exchange.answers.messages)
     this.#waitIsOver(pass)
     this.#letThrough(gate)
   }

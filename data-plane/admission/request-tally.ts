@@ -28,6 +28,8 @@ export type RequestTally = {
   loadsUnreadable: number
   /** Requests of models whose rows say where they go, by why they went there; a fall-back counts beside what was meant first. */
   aimed: Record<Target['why'], number>
+  /** Copies of requests, by how they ended; `skipped` are those that could not be sent. */
+  shadows: Record<'ok' | 'failed' | 'cancelled' | 'skipped', number>
   byStatus: number[]
   refusals: Partial<Record<Reason, number>>
 }
@@ -44,6 +46,7 @@ export const newRequestTally = (): RequestTally => ({
   loadsInBand: 0,
   loadsUnreadable: 0,
   aimed: { asked: 0, alias: 0, split: 0, fallback: 0 },
+  shadows: { ok: 0, failed: 0, cancelled: 0, skipped: 0 },
   byStatus: new Array(17).fill(0),
   refusals: {},
 })

@@ -36,7 +36,7 @@ export class Explainer {
     decision.end = {
       ...{ outcome, status, firstByteMs: decision.firstByte },
       totalMs: millis(now - exchange.attemptAt),
-      messages: exchange.messagesOut,
+      messages: exchange.answers.messages,
       requestBytes: BigInt(exchange.received),
     }
   }

@@ -1,15 +1,16 @@
 /** Which methods a proxy knows, and what it does with each. Anything else goes by path prefix, or is refused. */
+import { type HeaderField, headerField } from '../http2/header-field.ts'
 
 const KSERVE = '/inference.GRPCInferenceService/'
 const MILLRACE = '/millrace.inference.v1.InferenceService/'
 
 export type Method =
   /** Routed by the model that the first message names; the bytes go on untouched. */
-  | { readonly kind: 'by-model'; readonly upstreamPath: string; readonly streaming: boolean }
+  | { readonly kind: 'by-model'; readonly upstreamPath: HeaderField; readonly streaming: boolean; readonly infers: boolean }
   /** Any endpoint can answer it. */
-  | { readonly kind: 'any'; readonly upstreamPath: string }
+  | { readonly kind: 'any'; readonly upstreamPath: HeaderField }
   /** Answered by the proxy from what endpoints say. */
-  | { readonly kind: 'local'; readonly answer: LocalAnswer; readonly upstreamPath: string }
+  | { readonly kind: 'local'; readonly answer: LocalAnswer; readonly upstreamPath: HeaderField }
   /** Answered by the proxy from what it knows. Ours come first: a route whose prefix covers such a path does not get it. */
   | { readonly kind: 'own'; readonly method: OwnMethod }
   /** Would act on one server behind everybody's back. */
@@ -18,8 +19,10 @@ export type Method =
 export type LocalAnswer = 'server-live' | 'server-ready' | 'model-ready' | 'repository-index' | 'model-statistics'
 export type OwnMethod = 'health-check' | 'health-watch' | 'health-list' | 'reflection'
 
-const byModel = (method: string, streaming = false): Method => ({ kind: 'by-model', upstreamPath: KSERVE + method, streaming })
-const local = (answer: LocalAnswer, method: string): Method => ({ kind: 'local', answer, upstreamPath: KSERVE + method })
+const pathOf = (method: string): HeaderField => headerField(':path', KSERVE + method)
+const infer = (method: string, streaming = false): Method => ({ kind: 'by-model', upstreamPath: pathOf(method), streaming, infers: true })
+const about = (method: string): Method => ({ kind: 'by-model', upstreamPath: pathOf(method), streaming: false, infers: false })
+const local = (answer: LocalAnswer, method: string): Method => ({ kind: 'local', answer, upstreamPath: pathOf(method) })
 const own = (method: OwnMethod): Method => ({ kind: 'own', method })
 const off = (cure: string): Method => ({ kind: 'off', cure })
 
@@ -36,13 +39,13 @@ export const OWN_SERVICES: readonly string[] = [
 ]
 
 export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
-  [`${KSERVE}ModelInfer`, byModel('ModelInfer')],
-  [`${KSERVE}ModelStreamInfer`, byModel('ModelStreamInfer', true)],
-  [`${MILLRACE}Infer`, byModel('ModelInfer')],
-  [`${MILLRACE}StreamInfer`, byModel('ModelStreamInfer', true)],
-  [`${KSERVE}ModelMetadata`, byModel('ModelMetadata')],
-  [`${KSERVE}ModelConfig`, byModel('ModelConfig')],
-  [`${KSERVE}ServerMetadata`, { kind: 'any', upstreamPath: `${KSERVE}ServerMetadata` }],
+  [`${KSERVE}ModelInfer`, infer('ModelInfer')],
+  [`${KSERVE}ModelStreamInfer`, infer('ModelStreamInfer', true)],
+  [`${MILLRACE}Infer`, infer('ModelInfer')],
+  [`${MILLRACE}StreamInfer`, infer('ModelStreamInfer', true)],
+  [`${KSERVE}ModelMetadata`, about('ModelMetadata')],
+  [`${KSERVE}ModelConfig`, about('ModelConfig')],
+  [`${KSERVE}ServerMetadata`, { kind: 'any', upstreamPath: pathOf('ServerMetadata') }],
   [`${KSERVE}ServerLive`, local('server-live', 'ServerLive')],
   [`${KSERVE}ServerReady`, local('server-ready', 'ServerReady')],
   [`${KSERVE}ModelReady`, local('model-ready', 'ModelReady')],

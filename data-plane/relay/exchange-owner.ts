@@ -26,6 +26,8 @@ export type ExchangeOwner = {
   onRefused(exchange: Exchange, refusal: ScanRefusal): void
   /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
   onFurther(exchange: Exchange, stream: Stream): void
+  /** A request that is to have a shadow has come to its end on its way to an endpoint, and all of it is still here. */
+  onWhole(exchange: Exchange): void
   onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
   /** The second attempt goes on alone, and so it is to be promoted; the first has ended like this. */
   onOvertaken(exchange: Exchange, outcome: Outcome, burning: boolean): void

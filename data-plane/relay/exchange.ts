@@ -111,8 +111,9 @@ export class Exchange implements StreamSink {
     return this.#answerBegan
   }
 
-  get messagesOut(): number {
-    return this.#walker.messages
+  /** The request's message, whole, while all of it is still here. */
+  get wholeMessage(): KeptRequest | undefined {
+    return this.scanner?.whole === true && !this.#committed ? this.#kept : undefined
   }
 
   /** The client has said all and has room for what comes: whatever does not move is the server's doing. */
@@ -376,10 +377,10 @@ export class Exchange implements StreamSink {
   }
 
   #sendUp(up: Stream, source: Uint8Array, start: number, end: number, ends: boolean): void {
+    if (this.aim?.shadow !== undefined && this.wholeMessage !== undefined) this.#owner.onWhole(this)
     const renamer = this.#renamer
-    if (renamer === undefined) return this.#leftUp(up.sendData(source, start, end, ends), true)
-    const left = renamer.pass(up, source, start, end, ends)
-    if (renamer.refusal === undefined) this.#leftUp(left, true)
+    const left = renamer === undefined ? up.sendData(source, start, end, ends) : renamer.pass(up, source, start, end, ends)
+    if (renamer?.refusal === undefined) this.#leftUp(left, true)
     else if (!this.over) this.#owner.onRefused(this, renamer.refusal)
   }
 

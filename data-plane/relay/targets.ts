@@ -2,10 +2,12 @@
 import { hashText } from '../../core/key-hash.ts'
 import type { Reason } from '../../core/mesh-error.ts'
 import type { Protocol } from '../../core/mesh-snapshot.ts'
+import type { Millis } from '../../core/units.ts'
 import type { FrontDesk } from '../admission/front-desk.ts'
 import type { RequestTally } from '../admission/request-tally.ts'
-import type { RequestHead } from '../grpc/request-head.ts'
+import { upstreamHead } from '../grpc/request-head.ts'
 import type { ScanRefusal } from '../grpc/request-scanner.ts'
+import type { HeaderField } from '../http2/header-field.ts'
 import { Aim } from '../routing/aim.ts'
 import type { Candidates } from '../routing/model-groups.ts'
 import { pointOf } from '../routing/resolve-model.ts'
@@ -22,8 +24,9 @@ export function takeAim(exchange: Exchange, { targets }: RoutingTable, draw: () 
   const sequence = scanner?.sequence
   // All requests of a sequence or a session mean the same, whichever proxy they come to.
   const key = sequence === undefined ? keyOf(exchange, targets.get(model)?.hashOn) : hashText(sequence.id)
-  const asked = { model, version: scanner?.version ?? '', written: method.kind !== 'route', inSequence: sequence !== undefined }
-  exchange.aim = new Aim(targets, asked, key === undefined ? draw() : pointOf(key))
+  const by = method.kind !== 'by-model' ? 'path' : method.infers ? 'inference' : 'question'
+  const asked = { model, version: scanner?.version ?? '', by, inSequence: sequence !== undefined } as const
+  exchange.aim = Aim.take(targets, asked, key === undefined ? draw() : pointOf(key), draw)
   tally.aimed[exchange.aim.target.why]++
 }
 
@@ -37,7 +40,7 @@ export function settleAim({ method, aim }: Exchange, routing: RoutingTable, tall
 }
 
 /** Why it cannot go on under another name, where it would have to. */
-export function whyNotRenamed({ scanner, aim }: Exchange): ScanRefusal | undefined {
+export function unrenamable({ scanner, aim }: Exchange): ScanRefusal | undefined {
   if (aim?.renames === true) scanner?.forbidRepeats()
   return scanner?.refusal
 }
@@ -76,11 +79,12 @@ export function candidatesOf(exchange: Exchange, routing: RoutingTable): Candida
   return method.kind === 'route' ? routing.routedTo(model, version) : routing.candidatesFor(model, version)
 }
 
-/** As an attempt writes it: a message that is renamed has another length than its client said. */
-export const headOf = ({ head, aim }: Exchange): RequestHead =>
-  aim?.renames === true && head.bodyLength !== undefined
-    ? { ...head, forward: head.forward.filter(({ name }) => name !== 'content-length') }
-    : head
+/** As the next attempt writes it: a message that is renamed has another length than its client said. */
+export function headOf({ head, method, aim, attempts }: Exchange, left: Millis | undefined): HeaderField[] {
+  const path = 'upstreamPath' in method ? method.upstreamPath : head.pathField
+  if (aim?.renames !== true || head.bodyLength === undefined) return upstreamHead(head, path, attempts, left)
+  return upstreamHead({ ...head, forward: head.forward.filter(({ name }) => name !== 'content-length') }, path, attempts, left)
+}
 
 const PROTOCOL_WORDS = { KSERVE_GRPC: "KServe's gRPC", GRPC: "another gRPC service than KServe's", HTTP: 'HTTP' } as const satisfies Record<
   Protocol,

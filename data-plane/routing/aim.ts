@@ -7,8 +7,8 @@ import { resolveModel, type Target, type TargetRules } from './resolve-model.ts'
 export type Asked = {
   readonly model: string
   readonly version: string
-  /** The request itself says so; else its path does, and its bytes are not ours to change. */
-  readonly written: boolean
+  /** Asked for by an inference, by a question about the model, or by a path whose bytes are not ours to change. */
+  readonly by: 'inference' | 'question' | 'path'
   /** Another model would not know the sequence: there is no fall-back. */
   readonly inSequence: boolean
 }
@@ -16,21 +16,33 @@ export type Asked = {
 export class Aim {
   readonly asked: Asked
   target: Target
+  /** Where a copy of the request is to go as well; undefined once it went, or where there is to be none. */
+  shadow: Aim | undefined
   readonly #rules: TargetRules
   readonly #point: number
   #left: Target[] | undefined
 
-  /** `point` in [0, 1) decides in splits. */
-  constructor(rules: TargetRules, asked: Asked, point: number) {
+  constructor(asked: Asked, target: Target, rules: TargetRules, point: number) {
     this.asked = asked
-    this.target = resolveModel(rules, asked.model, asked.version, point)
+    this.target = target
     this.#rules = rules
     this.#point = point
   }
 
+  /** `point` in [0, 1) decides in splits, a draw of its own whether there is a shadow. */
+  static take(rules: TargetRules, asked: Asked, point: number, draw: () => number): Aim {
+    const aim = new Aim(asked, resolveModel(rules, asked.model, asked.version, point), rules, point)
+    // Of a sequence a shadow would need every request, and a question about a model is no work for another.
+    const shadow = asked.by === 'inference' && !asked.inSequence ? rules.get(asked.model)?.shadow : undefined
+    if (shadow !== undefined && draw() < shadow.share) {
+      aim.shadow = new Aim(asked, resolveModel(rules, shadow.model, shadow.version ?? '', point), NO_RULES, point)
+    }
+    return aim
+  }
+
   /** The server does not know the model by what the request says. */
   get renames(): boolean {
-    return this.asked.written && (this.target.model !== this.asked.model || this.target.version !== this.asked.version)
+    return this.asked.by !== 'path' && (this.target.model !== this.asked.model || this.target.version !== this.asked.version)
   }
 
   /** Moves on to the first fall-back that serves, where the target does not; where nobody does, it stays. Answers whether it moved. */
@@ -76,3 +88,4 @@ export class Aim {
 }
 
 const NONE: readonly string[] = []
+const NO_RULES: TargetRules = new Map()

@@ -1,17 +1,17 @@
 /** Whether rows can be followed: each name means one row, each target is a model that somebody names, and no split leads back to where it began. */
 import type { Endpoint, Model } from '../../core/mesh-snapshot.ts'
+import { saysTargets } from './resolve-model.ts'
 import { servedModel } from './served-model.ts'
 
 export type TargetProblem = { readonly path: readonly (string | number)[]; readonly message: string }
 
-type Rows = readonly Pick<Model, 'name' | 'aliases' | 'split' | 'fallbacks'>[]
+type Rows = readonly Pick<Model, 'name' | 'aliases' | 'split' | 'fallbacks' | 'shadow'>[]
 
 /** What only `*` would cover is named by nobody, so that a slip of the pen shows. */
 export function targetProblem(rows: Rows, endpoints: readonly Pick<Endpoint, 'models'>[]): TargetProblem | undefined {
   const twice = rows.findIndex(({ name }, at) => at > 0 && rows.findIndex((row) => row.name === name) < at)
   if (twice >= 0) return { path: ['models', twice, 'name'], message: `a row for ${quoted(rows[twice]?.name ?? '')} stands above already` }
-  if (!rows.some(({ aliases, split, fallbacks }) => aliases !== undefined || split !== undefined || fallbacks !== undefined))
-    return undefined
+  if (!rows.some(saysTargets)) return undefined
   const names = new Map(rows.map((row) => [row.name, row.name]))
   const wrongAlias = aliasProblem(rows, names)
   if (wrongAlias !== undefined) return wrongAlias
@@ -34,7 +34,7 @@ function aliasProblem(rows: Rows, names: Map<string, string>): TargetProblem | u
 }
 
 function strangerProblem(rows: Rows, known: ReadonlySet<string>, names: ReadonlyMap<string, string>): TargetProblem | undefined {
-  for (const [at, { name, split, fallbacks }] of rows.entries()) {
+  for (const [at, { name, split, fallbacks, shadow }] of rows.entries()) {
     const stranger = (model: string, ...field: (string | number)[]): TargetProblem | undefined =>
       known.has(model)
         ? undefined
@@ -52,6 +52,14 @@ function strangerProblem(rows: Rows, known: ReadonlySet<string>, names: Readonly
       const problem = stranger(model, 'fallbacks', index)
       if (problem !== undefined) return problem
     }
+    if (shadow === undefined) continue
+    if (names.get(shadow.model) === name && shadow.version === undefined)
+      return {
+        path: ['models', at, 'shadow', 'model'],
+        message: `${quoted(name)} cannot be its own shadow: name a version, or another model`,
+      }
+    const problem = stranger(shadow.model, 'shadow', 'model')
+    if (problem !== undefined) return problem
   }
   return undefined
 }

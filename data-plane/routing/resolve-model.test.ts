@@ -62,7 +62,8 @@ test('what a name may come to mean is every part with a weight, followed to its 
   expect(names('other')).toEqual(['other@'])
 })
 
-const aimed = (model: string, point: number): Aim => new Aim(RULES, { model, version: '', written: true, inSequence: false }, point)
+const aimed = (model: string, point: number): Aim =>
+  Aim.take(RULES, { model, version: '', by: 'inference', inSequence: false }, point, () => 0.5)
 const allOf = (aim: Aim): string[] => {
   const seen = [`${aim.target.model}@${aim.target.version}`]
   while (aim.fallBack()) seen.push(`${aim.target.model}@${aim.target.version}`)

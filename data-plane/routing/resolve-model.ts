@@ -19,10 +19,13 @@ export const nameOf = ({ model, version }: Target): string => (version === '' ? 
 /** By every name that it goes by, each row that says whom its requests go to. Most meshes have none, and then nothing is looked up. */
 export type TargetRules = ReadonlyMap<string, Model>
 
+export const saysTargets = ({ aliases, split, fallbacks, shadow }: Pick<Model, 'aliases' | 'split' | 'fallbacks' | 'shadow'>): boolean =>
+  aliases !== undefined || split !== undefined || fallbacks !== undefined || shadow !== undefined
+
 export function targetRules(models: readonly Model[]): TargetRules {
   const rules = new Map<string, Model>()
   for (const row of models) {
-    if (row.aliases === undefined && row.split === undefined && row.fallbacks === undefined) continue
+    if (!saysTargets(row)) continue
     rules.set(row.name, row)
     for (const alias of row.aliases ?? []) rules.set(alias, row)
   }

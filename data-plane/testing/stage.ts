@@ -61,7 +61,7 @@ export type StageOptions = {
   /** In the place of a row for `llm`. */
   readonly rows?: readonly Model[]
   /** One draw after the other; behind the last, and without any, 0.5. */
-  readonly draws?: number[]
+  readonly draws?: readonly number[]
   /** By endpoint; an endpoint that is not named serves `llm`. */
   readonly models?: Readonly<Record<string, readonly string[]>>
   /** By endpoint; one that is not named speaks KServe. */
@@ -73,6 +73,7 @@ export type StageOptions = {
 /** A proxy with some endpoints, each a server in memory that does what the test tells its streams. */
 export function stage(names: readonly string[], options: StageOptions = {}) {
   let now = 1_000
+  const draws = [...(options.draws ?? [])]
   const front = new Side('server')
   const client = new Side('client')
   const backs = new Map(names.map((name) => [name, { near: new Side('client'), far: new Side('server') }]))
@@ -110,7 +111,7 @@ export function stage(names: readonly string[], options: StageOptions = {}) {
   const service = new RequestService(
     {
       now: (): Millis => millis(now),
-      draw: () => options.draws?.shift() ?? 0.5,
+      draw: () => draws.shift() ?? 0.5,
       routing: () => routing,
       open: (slot): Connection | undefined => {
         const connection = backs.get(slot.id)?.near.connection

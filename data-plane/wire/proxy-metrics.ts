@@ -100,6 +100,8 @@ const GAUGES: readonly Source[] = [
     help: 'Bytes on their way to clients’ sockets that the sockets have not taken.',
   },
   { total: 'retry-copies', name: 'millrace_retry_copy_bytes', help: 'Bytes of requests kept for a second attempt.' },
+  { total: 'shadows.open', name: 'millrace_shadows_open', help: 'Copies of requests that their models are at work on.' },
+  { total: 'shadow-copies', name: 'millrace_shadow_copy_bytes', help: 'Bytes of requests kept for such copies.' },
   {
     total: 'answers-held',
     name: 'millrace_answers_held_bytes',
@@ -153,6 +155,7 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
   for (const { total, name, help } of GAUGES) gauge(name, help, () => sumOf(total))
   labelled(primary, registers, 'millrace_responses_total', 'Requests ended, by gRPC status.', 'status', 'status.')
   labelled(primary, registers, 'millrace_refusals_total', 'Requests refused by the proxy, by reason.', 'reason', 'refused.')
+  labelled(primary, registers, 'millrace_shadows_total', 'Copies of requests sent to a shadow, by how they ended.', 'result', 'shadow.')
   labelled(
     primary,
     registers,

@@ -18,9 +18,10 @@ export const rowTargets = {
     .refine((parts) => parts.some((part) => part.weight > 0), 'wants at least one part with a weight above 0')
     .optional(),
   fallbacks: z.array(name).min(1).max(limits.fallbacksMax).optional(),
+  shadow: z.strictObject({ model: name, version: name.optional(), share: z.number().positive().max(1) }).optional(),
 }
 
-export const ROW_TARGETS_KNOWN = { split: ['model', 'version', 'weight'] }
+export const ROW_TARGETS_KNOWN = { split: ['model', 'version', 'weight'], shadow: ['model', 'version', 'share'] }
 
 export function checkTargets(models: readonly Model[], endpoints: readonly Pick<Endpoint, 'models'>[], context: z.RefinementCtx): void {
   const problem = targetProblem(models, endpoints)

@@ -307,6 +307,8 @@ export class Worker {
       buffered: engine.queuedBytes,
       backlog: backlogOf(this.#clients),
       'retry-copies': limits.retryCopiesMax - this.#service.retryCopies.left,
+      'shadows.open': this.#service.shadows.open,
+      'shadow-copies': limits.shadowCopiesMax - this.#service.shadows.retryCopies.left,
       'answers-held': this.#service.answersHeld.bytes,
       'waiting-bytes': desk.waitingBytes,
       'wait-ms': desk.waits.sumMs,
@@ -328,6 +330,7 @@ export class Worker {
     for (const [status, count] of this.#tally.byStatus.entries()) if (count > 0) totals[`status.${status}`] = count
     for (const [reason, count] of Object.entries(this.#tally.refusals)) totals[`refused.${reason}`] = count
     for (const [why, count] of Object.entries(this.#outliers.counts)) if (count > 0) totals[`outlier.${why}`] = count
+    for (const [result, count] of Object.entries(this.#tally.shadows)) totals[`shadow.${result}`] = count
     for (const [why, count] of Object.entries(this.#tally.aimed)) totals[`aimed.${why}`] = count
     for (const [protocol, count] of Object.entries(this.#door.tally.arrived)) totals[`arrived.${protocol}`] = count
     for (const [reason, count] of Object.entries(this.#door.tally.rejected)) totals[`turned-away.${reason}`] = count

@@ -44,6 +44,7 @@ import { pick } from './routing/pick.ts'
 import type { RoutingTable } from './routing/routing-table.ts'
 import { SequenceOwners } from './routing/sequence-owners.ts'
 import { SessionOwners } from './routing/session-owners.ts'
+import { loadAge } from './routing/signal-age.ts'
 
 export type Ports = {
   now(): Millis
@@ -189,6 +190,7 @@ export class RequestService implements RequestStreamOwner {
         continue
       }
       if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
+      ports.tally.signals.note(loadAge(slot, at))
       this.#ledger.charge(slot, at)
       exchange.group = candidates
       if (exchange.pass !== undefined) this.desk.charge(exchange.pass)

@@ -1,6 +1,7 @@
 /** What a worker counts of its requests, and what it says of one that ended badly. */
 import type { Reason } from '../../core/mesh-error.ts'
 import type { Target } from '../routing/resolve-model.ts'
+import { SignalAges } from '../routing/signal-ages.ts'
 
 export type Complaint = {
   readonly path: string
@@ -30,6 +31,8 @@ export type RequestTally = {
   aimed: Record<Target['why'], number>
   /** Copies of requests, by how they ended; `skipped` are those that could not be sent. */
   shadows: Record<'ok' | 'failed' | 'cancelled' | 'skipped', number>
+  /** How old the loads were by which endpoints were chosen. */
+  signals: SignalAges
   byStatus: number[]
   refusals: Partial<Record<Reason, number>>
 }
@@ -47,6 +50,7 @@ export const newRequestTally = (): RequestTally => ({
   loadsUnreadable: 0,
   aimed: { asked: 0, alias: 0, split: 0, fallback: 0 },
   shadows: { ok: 0, failed: 0, cancelled: 0, skipped: 0 },
+  signals: new SignalAges(),
   byStatus: new Array(17).fill(0),
   refusals: {},
 })

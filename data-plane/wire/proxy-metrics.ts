@@ -2,11 +2,11 @@
 import { Counter, Gauge, type MetricsPage, newRegistry, type Registry } from '../../core/edge/metrics.ts'
 import { endpointPage } from './endpoint-page.ts'
 import type { Following } from './follow-control-plane.ts'
+import { histogramPage } from './histogram-page.ts'
 import type { Primary } from './primary.ts'
 import { addProcessMetrics, type OwnVitals } from './process-metrics.ts'
 import type { ListenerTls } from './tls-listener.ts'
 import { addTlsMetrics } from './tls-metrics.ts'
-import { waitPage } from './wait-page.ts'
 
 type Source = { readonly total: string; readonly name: string; readonly help: string }
 
@@ -18,6 +18,11 @@ const COUNTERS: readonly Source[] = [
     total: 'hedges.won',
     name: 'millrace_hedges_won_total',
     help: 'Those that went on alone: they answered first, or the first attempt failed.',
+  },
+  {
+    total: 'signal-unknown',
+    name: 'millrace_signal_unknown_total',
+    help: 'Times that an endpoint was chosen of whose load nothing was known.',
   },
   {
     total: 'messages.out',
@@ -216,7 +221,7 @@ export function createProxyMetrics({ primary, following, staticReloads, tls, own
     contentType: registry.contentType,
     metrics: () => registry.metrics(),
     *more() {
-      yield waitPage(everCounted)
+      yield histogramPage(everCounted)
       yield* endpointPage(primary.sums)
     },
   }

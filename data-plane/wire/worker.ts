@@ -312,6 +312,8 @@ export class Worker {
       'answers-held': this.#service.answersHeld.bytes,
       'waiting-bytes': desk.waitingBytes,
       'wait-ms': desk.waits.sumMs,
+      'signal-age-ms': this.#tally.signals.sumMs,
+      'signal-unknown': this.#tally.signals.unknown,
       'window-budget-used': limits.windowBudget - this.#shared.windowBudget.left,
       'connections.down': this.#clients.size,
       handshakes: this.#door.handshakes.open,
@@ -325,6 +327,7 @@ export class Worker {
       'resets.out': engine.resetsOut,
     }
     for (const [band, count] of desk.waiting) totals[`waiting.${band}`] = count
+    for (const [at, count] of this.#tally.signals.counts.entries()) if (count > 0) totals[`signal-age.${at}`] = count
     for (const [at, count] of desk.waits.counts.entries()) if (count > 0) totals[`waited.${at}`] = count
     for (const [result, count] of Object.entries(this.#routing.prefixes)) totals[`prompts.${result}`] = count
     for (const [status, count] of this.#tally.byStatus.entries()) if (count > 0) totals[`status.${status}`] = count

@@ -109,7 +109,7 @@ const timePasses = (since: number, forMs: number): Promise<void> =>
 test('only its server stops, at the first report that shows it; the other loses no request; and the cause is told', async () => {
   const to = ['--to', controlPlane.fields.listen ?? '']
   const watch = await startVerb('watch', 'admin', ['watch', 'gpu-a', ...to])
-  const program = await startVerb('watch as JSON', 'admin', ['watch', '--json', ...to])
+  const program = await startVerb('watch as JSON', 'admin', ['watch', 'gpu-a', '--json', ...to])
   closers.push(
     () => watch.stop(),
     () => program.stop(),

@@ -60,7 +60,6 @@ class Waits {
     const paceB = this.#paceOf(b)
     const heldA = workOf(a) / paceA
     const heldB = workOf(b) / paceB
-    this.#held.note(heldA)
     this.#held.note(heldB)
     const fresh = signalA === 'fresh' && signalB === 'fresh'
     if (fresh) {

@@ -3,7 +3,7 @@
 export const HOT_QUANTILE = 2 ** -0.25
 
 const KEPT = 64
-const EVERY = 16
+const EVERY = 64
 
 export class RecentQuantile {
   readonly #share: number

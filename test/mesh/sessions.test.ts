@@ -87,8 +87,8 @@ test('a prompt goes where its beginning went, and what became of prompts is coun
   expect(new Set(first).size).toBeGreaterThan(1)
   for (const [at, way] of ways.entries()) expect(await serverOfPrompt(client(0), `${way}And ${at}?`)).toBe(first[at])
   const proxy = proxies[0] as TestProxy
-  expect(await proxy.metric('millrace_prompts_cold_total')).toBe(ways.length)
-  expect(await proxy.metric('millrace_prompts_warm_total')).toBe(ways.length)
+  await expect.poll(() => proxy.metric('millrace_prompts_cold_total'), { timeout: BACK_DEADLINE_MS }).toBe(ways.length)
+  await expect.poll(() => proxy.metric('millrace_prompts_warm_total'), { timeout: BACK_DEADLINE_MS }).toBe(ways.length)
   for (const one of proxies) await expectSettled(one)
 })
 

@@ -1,5 +1,4 @@
 /** What one worker saw of one endpoint within a window, for one model: sums, so that an answer costs a few additions. */
-import type { Outcome } from '../routing/ledger.ts'
 
 export class Evidence {
   successes = 0
@@ -9,7 +8,7 @@ export class Evidence {
   firstBytes = 0
   firstByteSum = 0
 
-  add(outcome: Exclude<Outcome, 'neither'>): void {
+  add(outcome: 'success' | 'failure' | 'backpressure'): void {
     if (outcome === 'success') this.successes++
     else if (outcome === 'failure') this.failures++
     else this.backpressures++

@@ -82,6 +82,8 @@ export class OutlierWatch {
         if (slot.ramp < 1) this.#succeed(slot)
         if (slot.goodness < 1) this.#note(slot, true)
         return
+      case 'lost':
+        return this.#note(slot, false)
       case 'backpressure':
         this.#evidence(slot, group)?.add(outcome)
         return this.#note(slot, false)

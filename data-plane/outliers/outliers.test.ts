@@ -87,7 +87,7 @@ describe('failures in a row', () => {
     expect(it.news).toEqual(['e0 out failures-in-row 30s'])
   })
 
-  test.each(['backpressure', 'neither'] as const)('%s sends nobody away, however often, and does not part failures', (outcome) => {
+  test.each(['backpressure', 'neither', 'lost'] as const)('%s sends nobody away, however often, and does not part failures', (outcome) => {
     const it = scene(10)
     it.score(0, outcome, 10_000)
     it.pass(20)

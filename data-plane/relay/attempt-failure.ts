@@ -58,9 +58,9 @@ export type Verdict = {
 export function judge(failure: AttemptFailure): Verdict {
   switch (failure.kind) {
     case 'unreachable':
-      return { outcome: 'failure', reason: 'upstream-unreachable', detail: LOSS_WORDS.unreachable, free: true }
+      return { outcome: 'lost', reason: 'upstream-unreachable', detail: LOSS_WORDS.unreachable, free: true }
     case 'broken':
-      return { outcome: 'failure', reason: 'upstream-lost', detail: LOSS_WORDS.broken, free: true }
+      return { outcome: 'lost', reason: 'upstream-lost', detail: LOSS_WORDS.broken, free: true }
     case 'unprocessed':
       return { outcome: 'backpressure', reason: 'upstream-refused', detail: LOSS_WORDS.unprocessed, free: true }
     case 'protocol':

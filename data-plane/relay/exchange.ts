@@ -315,7 +315,7 @@ export class Exchange implements StreamSink {
     if (stream === this.down) return this.leave(GRPC.CANCELLED)
     if (stream !== this.#up) return
     if (!this.headSent) this.#attemptFailed({ kind: cause })
-    else this.#broken(cause === 'protocol' ? GRPC.INTERNAL : GRPC.UNAVAILABLE, LOSS_WORDS[cause])
+    else this.#broken(cause === 'protocol' ? GRPC.INTERNAL : GRPC.UNAVAILABLE, LOSS_WORDS[cause], cause === 'protocol' ? 'failure' : 'lost')
   }
 
   onSent(stream: Stream, count: number): void {

@@ -80,4 +80,4 @@ export class Rival implements StreamSink {
 }
 
 /** Another attempt that is under way may do better. */
-export const isBad = (outcome: Outcome): boolean => outcome === 'backpressure' || outcome === 'failure'
+export const isBad = (outcome: Outcome): boolean => outcome !== 'success' && outcome !== 'neither'

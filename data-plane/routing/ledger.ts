@@ -8,10 +8,11 @@ import type { Millis } from '../../core/units.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 
 /**
- * What the end of an attempt says of its endpoint: it served; it lives and is full; it failed. `neither` is what callers bring about: their own errors,
+ * What the end of an attempt says of its endpoint: it served; it lives and is full; it failed; it was lost with
+ * its connection, a failure for which the connection answers, since one that breaks takes all its attempts with it. `neither` is what callers bring about: their own errors,
  * a cancel, a deadline.
  */
-export type Outcome = 'success' | 'backpressure' | 'failure' | 'neither'
+export type Outcome = 'success' | 'backpressure' | 'failure' | 'lost' | 'neither'
 
 type Ember = { readonly slot: EndpointSlot; readonly until: number }
 
@@ -38,7 +39,7 @@ export class Ledger {
     this.open--
     if (outcome === 'success') slot.successes++
     else if (outcome === 'backpressure') slot.backpressures++
-    else if (outcome === 'failure') {
+    else if (outcome === 'failure' || outcome === 'lost') {
       slot.failures++
       slot.firstByte.punish(limits.failureLatency, now)
     }

@@ -124,6 +124,24 @@ test('a server that was shown to be four times as fast is taken for that', () =>
   for (let i = 0; i < 100; i++) expect(policy.choose(pool, ask(NOW, draw))).toBe(quick)
 })
 
+test.each([
+  ['the one with fewer requests for its weight, while both have places to spare', { queueDepth: 0, running: 1 }, 'slow'],
+  ['the quicker one, when memory runs short', { queueDepth: 0, running: 1, kvCacheUse: 0.7 }, 'quick'],
+])('of two that differ in pace alone, the one chosen is %s', (_what, load, expected) => {
+  const [slow, quick] = [slot('slow', { capacity: 4 }), slot('quick', { capacity: 4 })]
+  for (let at = 0; at <= NOW; at += 500) {
+    tell(slow, { queueDepth: 0, running: 1, requestsPerSecond: 2 }, at)
+    tell(quick, { queueDepth: 0, running: 1, requestsPerSecond: 8 }, at)
+  }
+  const ledger = new Ledger()
+  ledger.charge(quick, millis(0))
+  for (const one of [slow, quick]) tell(one, load, NOW)
+  const policy = leastWait()
+  const draw = seeded(4)
+  const chosen = shares(200, () => policy.choose(createPool([slow, quick]), ask(NOW, draw)))
+  expect(chosen[expected]).toBeGreaterThan(190)
+})
+
 test.each<readonly [string, Known, string]>([
   ['fresh, when it was told just now', { load: idle }, 'fresh'],
   ['too old, after a while', { load: idle, ageMs: limits.loadAgeMax + 1 }, 'stale'],

@@ -3,13 +3,14 @@
  *   (requests in the server at its last reports + sent since − ended since − its places) / its pace + λ·k / (1 − k), with k the KV-cache use, in seconds.
  * What a report tells fades as it ages: a queue may change by as much as time passes, so waits that differ by less than a share of their reports' ages are
  * alike. Of two that are alike a hot one (what it holds, by its pace, is above a quantile of what was seen lately) loses to a cold one; then the one with
- * fewer of our requests by its pace wins, then the one whose first bytes come sooner.
+ * fewer of our requests wins, by its weight while both have places and memory to spare (they fill alike then, and waiting begins where places end), else by
+ * its pace; then the one whose first bytes come sooner.
  * A signal that is too old loses to a fresh one. Without a fresh signal our own ledger decides: fewer requests by weight, and sooner first bytes.
  */
 import type { Millis } from '../../core/units.ts'
 import type { EndpointSlot } from './endpoint-slot.ts'
 import { expectedWait, requestsAhead, signalOf, workOf } from './expected-wait.ts'
-import { rate } from './least-request.ts'
+import { compareCharges, rate } from './least-request.ts'
 import type { Policy, Terms } from './policy.ts'
 import { betterOfTwo } from './pool.ts'
 import { HOT_QUANTILE, RecentQuantile } from './recent-quantile.ts'
@@ -19,6 +20,7 @@ const REDRAWS = 3
 /** Of the sum of two reports' ages: by less, waits do not differ. */
 const ALIKE_SHARE = 0.25
 const MS_PER_SECOND = 1_000
+const ROOMY_KV_BELOW = 0.5
 /** Requests per second at weight 1, until some endpoint's pace is known. */
 const PACE_ASSUMED = 0.01
 /** A pace is taken for this many times what its weight makes of it at most, and for as small a part at least. */
@@ -67,9 +69,10 @@ class Waits {
       const ages = (loadAge(a, now) ?? 0) + (loadAge(b, now) ?? 0)
       if (Math.abs(apart) > (ALIKE_SHARE * ages) / MS_PER_SECOND) return apart
     }
+    if (!fresh) return compareLedgers(a, b, now)
     const hotAbove = this.#held.value
     if (heldA > hotAbove !== heldB > hotAbove) return heldA - heldB
-    if (!fresh) return compareLedgers(a, b, now)
+    if (isRoomy(a) && isRoomy(b)) return compareCharges(a, b) || compareFirstBytes(a, b, now)
     return (a.charged + 1) / paceA - (b.charged + 1) / paceB || compareFirstBytes(a, b, now)
   }
 
@@ -98,6 +101,9 @@ class Waits {
     return Math.min(Math.max(trusted, usual / PACE_SPREAD), usual * PACE_SPREAD)
   }
 }
+
+/** A request would begin at once, and the memory for its answer is there. */
+const isRoomy = (slot: EndpointSlot): boolean => requestsAhead(slot) <= 0 && (slot.load?.load.kvCacheUse ?? 0) < ROOMY_KV_BELOW
 
 const finite = (value: number): number | 'unknown' => (Number.isFinite(value) ? value : 'unknown')
 

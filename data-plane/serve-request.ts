@@ -36,6 +36,7 @@ import type { Rival } from './relay/rival.ts'
 import { forbidsRetry, secondTry } from './relay/second-tries.ts'
 import { Shadows } from './relay/shadows.ts'
 import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, unrenamable, whyUnserved } from './relay/targets.ts'
+import { Waits } from './relay/waits.ts'
 import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
@@ -89,6 +90,7 @@ export class RequestService implements RequestStreamOwner {
   readonly #wheel: TimerWheel
   readonly #budget: RetryBudget
   readonly #hedging: Hedging
+  readonly #waits: Waits
   readonly #options: ServiceOptions
   readonly #sequences = new SequenceOwners()
   readonly #sessions = new SessionOwners()
@@ -101,6 +103,10 @@ export class RequestService implements RequestStreamOwner {
     this.shadows = new Shadows(ports, ledger, wheel)
     this.#ledger = ledger
     this.#wheel = wheel
+    this.#waits = new Waits(wheel, {
+      firstMessage: (exchange) => this.#onNoMessage(exchange),
+      deadline: (exchange) => this.#onDeadline(exchange),
+    })
     this.#budget = budget
     this.#hedging = new Hedging({ ...ports, headOf: (exchange, at) => this.#headOf(exchange, at) }, ledger, wheel, budget)
     this.#options = options
@@ -124,8 +130,7 @@ export class RequestService implements RequestStreamOwner {
     if (exchange === undefined) return
     stream.sink = exchange
     this.onOpened(exchange)
-    if (awaitsMessage(exchange)) this.#awaitFirstMessage(exchange)
-    else this.#awaitDeadline(exchange)
+    this.#waits.begin(exchange)
     if (exchange.method.kind === 'route' || exchange.method.kind === 'any') return exchange.dispatchNow()
     // A request that waits for its first message may have ended with its head.
     if (exchange.requestEnded) exchange.fromClient(NOTHING, 0, 0, true)
@@ -152,7 +157,7 @@ export class RequestService implements RequestStreamOwner {
   }
 
   onRoutable(exchange: Exchange): void {
-    this.#stopWaiting(exchange)
+    this.#waits.messageCame(exchange)
     takeAim(exchange, this.#ports.routing(), this.#ports.draw, this.#ports.tally)
     this.#attempt(exchange)
   }
@@ -241,7 +246,7 @@ export class RequestService implements RequestStreamOwner {
   }
 
   onLocal(exchange: Exchange, message: Uint8Array): void {
-    this.#stopWaiting(exchange)
+    this.#waits.messageCame(exchange)
     const { method } = exchange
     if (method.kind === 'local') this.#ports.answer(method.answer, valueText(method.upstreamPath), message, exchange)
   }
@@ -263,8 +268,7 @@ export class RequestService implements RequestStreamOwner {
   }
 
   #carrySeveral(exchange: Exchange, stream: Stream): void {
-    if (exchange.timer !== undefined) this.#wheel.cancel(exchange.timer)
-    exchange.timer = undefined
+    this.#waits.handOver(exchange)
     const several = new RequestStream(stream, exchange, this)
     if (exchange.deadline === undefined) return
     several.timer = this.#wheel.schedule(exchange.deadline, () => {
@@ -335,9 +339,7 @@ export class RequestService implements RequestStreamOwner {
 
   onEnded(exchange: Exchange, end: ExchangeEnd): void {
     const { tally } = this.#ports
-    if (exchange.timer !== undefined) this.#wheel.cancel(exchange.timer)
-    if (exchange.pause !== undefined) this.#wheel.cancel(exchange.pause)
-    if (exchange.hedgeTimer !== undefined) this.#wheel.cancel(exchange.hedgeTimer)
+    this.#waits.end(exchange)
     if (end.outcome === 'success') this.#budget.earn()
     if (exchange.aim?.shadow !== undefined) this.shadows.skip()
     const { slot } = exchange
@@ -399,23 +401,9 @@ export class RequestService implements RequestStreamOwner {
     exchange.answerError(REFUSALS.deadline.grpc, DEADLINE_PASSED)
   }
 
-  #awaitFirstMessage(exchange: Exchange): void {
-    exchange.timer = this.#wheel.schedule(millis(exchange.arrivedAt + limits.firstMessageTimeout), () => {
-      this.#ports.tally.firstMessageTimeouts++
-      this.#refuse(exchange, 'first-message-timeout', `no whole first message within ${limits.firstMessageTimeout} ms`)
-    })
-  }
-
-  #awaitDeadline(exchange: Exchange): void {
-    if (exchange.deadline !== undefined) exchange.timer = this.#wheel.schedule(exchange.deadline, () => this.#onDeadline(exchange))
-  }
-
-  /** The first message has come: what is left to wait for is the deadline. */
-  #stopWaiting(exchange: Exchange): void {
-    if (exchange.timer === undefined || !awaitsMessage(exchange)) return
-    this.#wheel.cancel(exchange.timer)
-    exchange.timer = undefined
-    this.#awaitDeadline(exchange)
+  #onNoMessage(exchange: Exchange): void {
+    this.#ports.tally.firstMessageTimeouts++
+    this.#refuse(exchange, 'first-message-timeout', `no whole first message within ${limits.firstMessageTimeout} ms`)
   }
 
   /** Of the attempt that begins now. */
@@ -424,10 +412,6 @@ export class RequestService implements RequestStreamOwner {
     return headOf(exchange, deadline === undefined ? undefined : millis(deadline - at))
   }
 }
-
-/** A far deadline gives a client no more time for its first message than none. */
-const awaitsMessage = ({ method, deadline, arrivedAt }: Exchange): boolean =>
-  method.kind !== 'route' && method.kind !== 'any' && (deadline === undefined || deadline - arrivedAt > limits.firstMessageTimeout)
 
 /**
  * On an inference stream Triton answers these within the stream, which stays open for the next request, and its clients tell them from a broken stream

@@ -121,6 +121,8 @@ test('a shadow sees its share, under its own name, and the client hears nothing 
   const count = 400
   const answers = await many(on, 'llm', count)
   expect(new Set(answers.map(modelIn))).toEqual(new Set(['llm']))
+  // Counted at a request's end: by then its shadow is among the open ones.
+  await expect.poll(() => proxy.metric('millrace_messages_out_total'), { timeout: DEADLINE_MS }).toBe(count)
   expect(await proxy.metric('millrace_requests_total')).toBe(count)
   await until('all shadows have ended', async () => (await proxy.metric('millrace_shadows_open')) === 0, DEADLINE_MS)
   const seen = await finished(next)
@@ -141,6 +143,7 @@ test.each(['stall', 'refuse', 'queue-full', 'killed'] as const)(
     else await next.behave(trouble, 0)
     const answers = await many(on, 'llm', 400)
     expect(answers.filter((one) => one.status !== status.OK)).toEqual([])
+    await expect.poll(() => proxy.metric('millrace_messages_out_total'), { timeout: DEADLINE_MS }).toBe(400)
     expect(await proxy.metric('millrace_retries_total')).toBe(0)
     expect(await proxy.metric('millrace_refusals_total', 'reason=').catch(() => 0)).toBe(0)
     if (trouble === 'stall') {

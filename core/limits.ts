@@ -56,6 +56,8 @@ export const limits = {
   stalledStreamMax: seconds(300),
   /** A socket takes what it was given (at most its backlog and a slab) within this time. */
   unreadSocketMax: seconds(30),
+  /** A client that is asked to leave has said within this time that it knows; afterwards what it still begins is refused. */
+  shutdownAnswerMax: seconds(3),
   /** A header block is whole within this time of its first byte, and a connection has sent its SETTINGS. */
   headersTimeout: seconds(10),
 

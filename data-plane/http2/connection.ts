@@ -31,6 +31,8 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
   streamIdMax: number = limits.streamIdMax
   /** They change with every read, and with every frame of a message or a head: silence shows by their standing still. */
   reads = 0
+  /** Answers to pings. */
+  pongs = 0
   talk = 0
   readonly #events: ConnectionEvents
   readonly #reader: FrameReader
@@ -281,6 +283,11 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     if (this.dead) return
     this.output.ping(source, start, true)
     this.#countControl()
+  }
+
+  onPong(): void {
+    this.pongs = (this.pongs + 1) | 0
+    this.onCheapFrame('stray-frame-flood', 1)
   }
 
   onGoaway(lastStreamId: number, code: number): void {

@@ -32,6 +32,7 @@ export type FrameListener = {
   onSetting(id: number, value: number): void
   onSettingsEnd(): void
   onPing(source: Uint8Array, start: number): void
+  onPong(): void
   onGoaway(lastStreamId: number, code: number): void
   onWindowUpdate(streamId: number, increment: number): void
 }
@@ -267,7 +268,7 @@ export class FrameReader {
         if (streamId !== 0) return connection.fail(ERROR.PROTOCOL_ERROR, 'PING on a stream')
         if (size !== 8) return connection.fail(ERROR.FRAME_SIZE_ERROR, 'PING of a wrong size')
         if ((flags & FLAG.ACK) === 0) return connection.onPing(bytes, body)
-        return connection.onCheapFrame('stray-frame-flood', 1)
+        return connection.onPong()
       case FRAME.GOAWAY:
         if (streamId !== 0) return connection.fail(ERROR.PROTOCOL_ERROR, 'GOAWAY on a stream')
         if (size < 8) return connection.fail(ERROR.FRAME_SIZE_ERROR, 'GOAWAY of a wrong size')

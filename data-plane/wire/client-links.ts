@@ -2,9 +2,15 @@
  * The clients' HTTP/2 connections of one worker: who is there, who does not answer any more, who is to connect anew, and how all are asked to leave.
  * A connection that retires is told so twice (first that it should open no more, then which streams are still served), so that no request is lost.
  */
+import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import { ConnectionLife, type LifeRules } from '../routing/connection-life.ts'
 import type { SocketLink } from './socket-link.ts'
+
+const OBEY_GRACE_MS = 100
+
+/** `pongs`: answers to pings that had come when it was asked. */
+type Leave = { readonly askedAt: Millis; readonly pongs: number; knewAt: Millis | undefined }
 
 export class ClientLinks {
   readonly #lives = new Map<SocketLink, ConnectionLife>()
@@ -12,6 +18,8 @@ export class ClientLinks {
   /** Connections that were asked to leave by their age, and those that were closed because nobody answered. */
   readonly tally = { aged: 0, silent: 0 }
   #draining = false
+  /** Asked to leave, and not yet told which of their streams are served. */
+  readonly #leaving = new Map<SocketLink, Leave>()
 
   constructor(rules: LifeRules) {
     this.#rules = rules
@@ -27,11 +35,12 @@ export class ClientLinks {
 
   add(link: SocketLink, now: Millis, draw: number): void {
     this.#lives.set(link, new ConnectionLife(this.#rules, now, draw))
-    if (this.#draining) link.connection.announceShutdown()
+    if (this.#draining) this.#announce(link, now)
   }
 
   delete(link: SocketLink): void {
     this.#lives.delete(link)
+    this.#leaving.delete(link)
   }
 
   /** Every second. */
@@ -67,13 +76,31 @@ export class ClientLinks {
   }
 
   /** All are asked to open no more, and those that come later too. */
-  announceDrain(): void {
+  announceDrain(now: Millis): void {
     this.#draining = true
-    for (const link of this.#lives.keys()) link.connection.announceShutdown()
+    for (const link of this.#lives.keys()) this.#announce(link, now)
   }
 
-  finishDrain(): void {
-    for (const link of this.#lives.keys()) link.connection.finishShutdown()
+  /**
+   * What a client sent before it knew comes before its answer to the ping behind the announcement. Its HTTP/2 answers before the program above it has
+   * heard, so a moment later it is told which streams are still served; one that does not answer, in the end too. True once all have been told.
+   */
+  stepDrain(now: Millis): boolean {
+    for (const [link, leave] of this.#leaving) {
+      const { connection } = link
+      leave.knewAt ??= connection.pongs === leave.pongs ? undefined : now
+      const due = leave.knewAt === undefined ? now - leave.askedAt >= limits.shutdownAnswerMax : now - leave.knewAt >= OBEY_GRACE_MS
+      if (!due && !connection.dead) continue
+      this.#leaving.delete(link)
+      connection.finishShutdown()
+    }
+    return this.#leaving.size === 0
+  }
+
+  #announce(link: SocketLink, now: Millis): void {
+    link.connection.announceShutdown()
+    link.connection.ping()
+    this.#leaving.set(link, { askedAt: now, pongs: link.connection.pongs, knewAt: undefined })
   }
 
   closeAll(): void {

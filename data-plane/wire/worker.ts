@@ -41,8 +41,6 @@ import { WorkerReporter } from './worker-reporter.ts'
 
 /** A slab each for the links that are flushed together, and some for those whose peers are slow. */
 const SLABS_KEPT = 64
-/** Long enough for a GOAWAY to reach a client and for what it sent before to arrive. */
-const SHUTDOWN_GRACE_MS = 100
 /** For a client that does not take them, this is all that it gets. */
 const LAST_WORDS_MS = 1_000
 
@@ -191,20 +189,22 @@ export class Worker {
   async drain(): Promise<void> {
     this.#draining = true
     this.#http1.drain()
-    this.#clients.announceDrain()
+    this.#clients.announceDrain(systemClock.now())
     this.#health.drain()
-    await new Promise((resolve) => setTimeout(resolve, SHUTDOWN_GRACE_MS))
-    this.#clients.finishDrain()
-    const until = systemClock.now() + this.#connections.drainTimeout
-    while (this.#tally.open > 0 && systemClock.now() < until) await new Promise((resolve) => setTimeout(resolve, WHEEL_GRAIN))
+    await this.#untilSoon(() => this.#clients.stepDrain(systemClock.now()) && this.#tally.open === 0, this.#connections.drainTimeout)
     this.#clients.closeAll()
     // What was said last leaves with the socket, not with the process.
-    const patience = systemClock.now() + LAST_WORDS_MS
-    while (this.#clients.size > 0 && systemClock.now() < patience) await new Promise((resolve) => setTimeout(resolve, WHEEL_GRAIN))
+    await this.#untilSoon(() => this.#clients.size === 0, LAST_WORDS_MS)
     for (const pool of this.#pools.values()) pool.close()
     for (const timer of this.#timers) clearInterval(timer)
     this.#report()
     this.#reporter.stop()
+  }
+
+  /** Until it holds, or the time is up. */
+  async #untilSoon(holds: () => boolean, within: number): Promise<void> {
+    const until = systemClock.now() + within
+    while (!holds() && systemClock.now() < until) await new Promise((resolve) => setTimeout(resolve, WHEEL_GRAIN))
   }
 
   /** No client is connected and nothing runs. */

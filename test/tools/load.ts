@@ -1,6 +1,7 @@
 /**
  * A small steady load of unary requests, open loop: what goes out does not wait for what comes back, so a mesh that stalls is seen to stall. Each
- * request is kept with how it ended and who served it. The client never retries by itself: what a test counts is what the mesh did.
+ * request is kept with how it ended and who served it. The client never retries by itself: what a test counts is what the mesh did. What never left it is
+ * sent again: a request that waits in the client's HTTP/2 when a GOAWAY comes is refused right there, and gRPC sends it anew, retries or not (A6).
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
@@ -29,6 +30,8 @@ export type LoadOptions = {
 
 const DEADLINE_MS = 20_000
 const TICK_MS = 5
+/** As grpc-js words a stream that its peer has not looked at, or that was never opened. */
+const NEVER_LEFT = 'Stream refused by server'
 const PATH = InferenceServiceService.infer.path
 
 const asIs = (bytes: Buffer): Buffer => bytes
@@ -121,13 +124,18 @@ export class Load {
     const one: Sent = { startedAt: performance.now(), connection, headersCame: false, endpoint: undefined, end: undefined }
     this.sent.push(one)
     this.#open++
+    this.#call(one)
+  }
+
+  #call(one: Sent): void {
     const onEnd = (error: ServiceError | null): void => {
+      if (error?.details === NEVER_LEFT && !one.headersCame && performance.now() < one.startedAt + DEADLINE_MS) return this.#call(one)
       this.#open--
       one.endpoint ??= error === null ? undefined : endpointOf(error.metadata)
       one.end = { at: performance.now(), code: error?.code ?? status.OK, details: error?.details ?? '' }
     }
     const options = { deadline: Date.now() + DEADLINE_MS }
-    this.#clients[connection]
+    this.#clients[one.connection]
       ?.makeUnaryRequest(PATH, asIs, asIs, this.#request, new Metadata(), options, onEnd)
       .on('metadata', (headers: Metadata) => {
         one.headersCame = true

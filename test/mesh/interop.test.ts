@@ -103,10 +103,18 @@ test('every case of the client is here, or needs Google Cloud', async () => {
 
 describe('through the proxy as without it', () => {
   test.each(CASES)('%s', { timeout: 3 * CASE_MAX_MS }, async (name) => {
-    expect(await play(name, direct), 'client to server, nothing between').toBe('passed')
-    expect(await play(name, portOf(proxy.listen)), 'through the proxy').toBe('passed')
+    expect(await playFairly(name, direct), 'client to server, nothing between').toBe('passed')
+    expect(await playFairly(name, portOf(proxy.listen)), 'through the proxy').toBe('passed')
   })
 })
+
+/** This case races with itself: on a busy machine its server may answer OK before the client's cancel is out, with nothing between them too. */
+const RACES_WITH_ITSELF = 'cancel_after_begin'
+
+async function playFairly(name: string, port: Parameters<typeof play>[1]): Promise<string> {
+  const first = await play(name, port)
+  return first === 'passed' || name !== RACES_WITH_ITSELF ? first : play(name, port)
+}
 
 test(ASKS_WHO, { timeout: 3 * CASE_MAX_MS }, async () => {
   const named = await startNamedServer('one')

@@ -5,9 +5,9 @@
 import type { LoadVector } from '../../core/load-vector.ts'
 import { OrcaLoadReport } from '../../proto/gen/xds/data/orca/v3/orca_load_report.ts'
 import { type HeaderField, valueText } from '../http2/header-field.ts'
+import { roleOf } from './field-role.ts'
 
 const BINARY = 'endpoint-load-metrics-bin'
-const WORDS = 'endpoint-load-metrics'
 /** Longer than any report that is worth a server's time. */
 const LENGTH_MAX = 4_096
 const NAMED = 'named_metrics.'
@@ -32,7 +32,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
 /** Undefined: the server told nothing. */
 export function readOrca(fields: readonly HeaderField[]): LoadVector | 'unreadable' | undefined {
   for (const field of fields)
-    if (field.name === BINARY || field.name === WORDS) {
+    if (roleOf(field) === 'load') {
       if (field.valueEnd - field.valueAt > LENGTH_MAX) return 'unreadable'
       const metrics = field.name === BINARY ? ofBinary(valueText(field)) : ofWords(valueText(field))
       return metrics === undefined ? 'unreadable' : loadOf(metrics)

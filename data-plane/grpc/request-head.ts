@@ -2,12 +2,12 @@
  * Reads a request's header fields once: checks them as RFC 9113 §8.3 asks, picks out what the proxy decides by, and keeps what goes on upstream.
  * The path, the deadline and the hop's own fields are left out of what goes on; each attempt writes its own.
  */
-import { SESSION_HEADER } from '../../core/mesh-snapshot.ts'
 import type { Millis } from '../../core/units.ts'
 import { bodyLengthOf } from '../http2/head-rules.ts'
 import { type HeaderField, headerField, valueText } from '../http2/header-field.ts'
 import { BODY_UNSTATED } from '../http2/stream.ts'
-import { formatTimeout, parseTimeout } from './timeout.ts'
+import { isGrpcType, roleOf } from './field-role.ts'
+import { parseTimeout, timeoutField } from './timeout.ts'
 
 export type RequestHead = {
   readonly path: string
@@ -32,34 +32,6 @@ export type RequestHead = {
 
 const METHOD_POST = headerField(':method', 'POST')
 const TE_TRAILERS = headerField('te', 'trailers')
-
-/** RFC 9113 §8.2.2: of the connection, not of the request; a request that carries one is malformed. */
-const HOP_FIELDS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-
-type Role = 'trace' | 'length' | 'forward' | 'pseudo' | 'te' | 'timeout' | 'encoding' | 'content-type' | 'hop' | 'session' | 'ours'
-
-const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
-  ['te', 'te'],
-  ['grpc-timeout', 'timeout'],
-  ['grpc-encoding', 'encoding'],
-  ['content-type', 'content-type'],
-  ['content-length', 'length'],
-  ['traceparent', 'trace'],
-  // Ours to write: a client must not be able to make an attempt look like a retry.
-  ['grpc-previous-rpc-attempts', 'ours'],
-  // Of answers; as free text it is held to less than other fields, and has no business in a request.
-  ['grpc-message', 'ours'],
-  [SESSION_HEADER, 'session'],
-  ...[...HOP_FIELDS].map((name) => [name, 'hop'] as const),
-])
-
-function roleOf(field: HeaderField): Role {
-  const known = ROLES.get(field.name)
-  if (known !== undefined) return known
-  const first = field.name.charCodeAt(0)
-  if (first === 0x3a) return 'pseudo'
-  return first === 0x78 && field.name.startsWith('x-millrace-') ? 'ours' : 'forward'
-}
 
 export type BadHead = { readonly kind: 'malformed' } | { readonly kind: 'bad-timeout' }
 
@@ -89,7 +61,9 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
     }
     regular = true
     switch (role) {
-      case 'forward':
+      case 'other':
+      case 'status':
+      case 'load':
         forward.push(field)
         break
       case 'content-type':
@@ -123,6 +97,7 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | B
         session ??= field
         break
       case 'ours':
+      case 'message':
         break
       default:
         return role satisfies never
@@ -150,19 +125,10 @@ export function upstreamHead(head: RequestHead, path: HeaderField, attempt: numb
   const fields: HeaderField[] = [METHOD_POST, head.scheme, path]
   if (head.authority !== undefined) fields.push(head.authority)
   fields.push(TE_TRAILERS)
-  if (left !== undefined) fields.push(headerField('grpc-timeout', formatTimeout(left)))
+  if (left !== undefined) fields.push(timeoutField(left))
   if (attempt > 0) fields.push(headerField('grpc-previous-rpc-attempts', String(attempt)))
   for (const field of head.forward) fields.push(field)
   return fields
 }
 
 const MALFORMED: BadHead = { kind: 'malformed' }
-
-/** `application/grpc`, and `application/grpc+proto` and its kin. The verdict is remembered on the field: clients index it. */
-function isGrpcType(field: HeaderField): boolean {
-  if (typeof field.memo === 'boolean') return field.memo
-  const text = valueText(field)
-  const verdict = text === 'application/grpc' || text.startsWith('application/grpc+') || text.startsWith('application/grpc;')
-  field.memo = verdict
-  return verdict
-}

@@ -1,6 +1,7 @@
 /** gRPC statuses: how a failure is written as a response head or trailers, and what an upstream's answer or reset means. */
 import { type HeaderField, headerField, valueText } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
+import { roleOf } from './field-role.ts'
 
 export const GRPC = {
   OK: 0,
@@ -18,7 +19,8 @@ export const GRPC = {
   UNAUTHENTICATED: 16,
 } as const
 
-const STATUS_200 = headerField(':status', '200')
+/** As nearly every peer writes it: an entry of HPACK's static table is one object. */
+export const STATUS_200 = headerField(':status', '200')
 const CONTENT_TYPE = headerField('content-type', 'application/grpc')
 
 /** Trailers behind a response head that has gone out. */
@@ -35,7 +37,7 @@ export const responseHead = (): HeaderField[] => [STATUS_200, CONTENT_TYPE]
 /** The status that trailers carry; undefined when there is none or it is not a number. */
 export function statusOf(fields: readonly HeaderField[]): number | undefined {
   for (const field of fields)
-    if (field.name === 'grpc-status') {
+    if (roleOf(field) === 'status') {
       const value = field.value
       if (value.length === 1) {
         const digit = (value[0] as number) - 48

@@ -1,5 +1,7 @@
 /** The `grpc-timeout` header: up to eight digits and a unit. */
 import { type Millis, millis } from '../../core/units.ts'
+import { type HeaderField, makeField, requestMemory } from '../http2/header-field.ts'
+import { nameOfText } from '../http2/header-name.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 }
 const VALUE_MAX = 99_999_999
@@ -18,19 +20,32 @@ export function parseTimeout(text: string): Millis | undefined {
   return millis(value * unit)
 }
 
-/** The finest unit that holds the span, rounded up, never less than one. */
-export function formatTimeout(left: Millis): string {
-  for (const [unit, ms] of FINEST_FIRST) {
-    const value = Math.max(1, Math.ceil(left / ms))
-    if (value <= VALUE_MAX) return `${value}${unit}`
+/** Room for the digits and the unit, written from its end; good until the next field is made. */
+const text = new Uint8Array(9)
+const NAME = nameOfText('grpc-timeout')
+
+/** In the finest unit that holds the span, rounded up, never less than one. Written for every attempt, so digit by digit. */
+export function timeoutField(left: Millis): HeaderField {
+  let value = Math.max(1, Math.ceil(left * MICROS_PER_MS))
+  let unit = MICROS
+  for (let at = 0; value > VALUE_MAX && at < COARSER.length; at++) {
+    const coarser = COARSER[at] as (typeof COARSER)[number]
+    value = Math.min(Math.ceil(left / coarser.ms), coarser.most)
+    unit = coarser.unit
   }
-  return `${VALUE_MAX}H`
+  let at = text.length - 1
+  text[at] = unit
+  for (; value > 0; value = Math.floor(value / 10)) text[--at] = DIGIT_ZERO + (value % 10)
+  return makeField(NAME, text, at, text.length, false, requestMemory)
 }
 
-const FINEST_FIRST: readonly (readonly [unit: string, ms: number])[] = [
-  ['u', 0.001],
-  ['m', 1],
-  ['S', 1_000],
-  ['M', 60_000],
-  ['H', 3_600_000],
-]
+const DIGIT_ZERO = 48
+const MICROS_PER_MS = 1_000
+const MICROS = 'u'.charCodeAt(0)
+/** An hour is the last resort: what it cannot hold is cut. */
+const COARSER = [
+  { unit: 'm'.charCodeAt(0), ms: 1, most: Number.POSITIVE_INFINITY },
+  { unit: 'S'.charCodeAt(0), ms: 1_000, most: Number.POSITIVE_INFINITY },
+  { unit: 'M'.charCodeAt(0), ms: 60_000, most: Number.POSITIVE_INFINITY },
+  { unit: 'H'.charCodeAt(0), ms: 3_600_000, most: VALUE_MAX },
+] as const

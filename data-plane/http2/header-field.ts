@@ -153,7 +153,7 @@ export function makeField(
 }
 
 /** RFC 9113 §8.2.1: a value neither begins nor ends with a blank. */
-function hasBlankEnd(memory: Uint8Array, start: number, end: number): boolean {
+export function hasBlankEnd(memory: Uint8Array, start: number, end: number): boolean {
   return end > start && (isBlank(memory[start] as number) || isBlank(memory[end - 1] as number))
 }
 

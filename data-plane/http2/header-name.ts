@@ -24,6 +24,8 @@ export class HeaderName {
   readonly legal: boolean
   readonly pseudo: boolean
   readonly statics: readonly StaticEntry[]
+  /** For the one caller that asks: what the name means to it. */
+  memo: unknown = undefined
   #literalPrefix: Uint8Array | undefined = undefined
   #neverIndexedPrefix: Uint8Array | undefined = undefined
 

@@ -1,12 +1,10 @@
 /** What an endpoint's last fields mean, and which of its fields go on to the client. */
+import { roleOf } from '../grpc/field-role.ts'
 import { GRPC } from '../grpc/status.ts'
-import { type HeaderField, headerField, valueText } from '../http2/header-field.ts'
+import { type HeaderField, hasBlankEnd, headerField, valueText } from '../http2/header-field.ts'
 import type { Outcome } from '../routing/ledger.ts'
 import { nameOf } from '../routing/resolve-model.ts'
 import type { Exchange } from './exchange.ts'
-
-/** Of the connection to the server, not of the answer. */
-const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
 
 /**
  * What a status that a live server gave says of it. RESOURCE_EXHAUSTED and UNAVAILABLE mean that it is full, since Triton's full queue says so. What is left
@@ -28,15 +26,21 @@ export function outcomeOf(status: number): Outcome {
   }
 }
 
-/** What of an answer goes on: not the hop's own fields, and no text with bare blanks at its ends. */
+/** What of an answer goes on: not the hop's own fields, and no text with bare blanks at its ends. Of nearly all answers that is all of it. */
 export function passedOn(fields: readonly HeaderField[]): readonly HeaderField[] {
-  for (const field of fields)
-    if (HOP.has(field.name) || field.name === 'grpc-message')
-      return fields
-        .filter((one) => !HOP.has(one.name))
-        .map((one) => (one.name === 'grpc-message' ? headerField('grpc-message', valueText(one).replace(/^[ \t]+|[ \t]+$/g, '')) : one))
+  for (let at = 0; at < fields.length; at++) if (!goesOn(fields[at] as HeaderField)) return mended(fields)
   return fields
 }
+
+function goesOn(field: HeaderField): boolean {
+  const role = roleOf(field)
+  return role !== 'hop' && (role !== 'message' || !hasBlankEnd(field.memory, field.valueAt, field.valueEnd))
+}
+
+const mended = (fields: readonly HeaderField[]): readonly HeaderField[] =>
+  fields
+    .filter((one) => roleOf(one) !== 'hop')
+    .map((one) => (goesOn(one) ? one : headerField(one.name, valueText(one).replace(/^[ \t]+|[ \t]+$/g, ''))))
 
 /** Who answered, for those who may know. */
 export function whoAnswered({ slot, attempts, aim }: Exchange): readonly HeaderField[] {

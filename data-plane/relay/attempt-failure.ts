@@ -1,7 +1,8 @@
 /** Why an attempt failed before its client was promised an answer, what that says of the endpoint, and whether another one may be asked. */
 import type { Reason } from '../../core/mesh-error.ts'
 import { IMPATIENCE_WORDS, type Impatience } from '../admission/patience.ts'
-import { GRPC, statusOf, statusOfHttp } from '../grpc/status.ts'
+import { isGrpcType, roleOf } from '../grpc/field-role.ts'
+import { GRPC, STATUS_200, statusOf, statusOfHttp } from '../grpc/status.ts'
 import { type HeaderField, valueText } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
 import type { LossCause } from '../http2/stream.ts'
@@ -27,16 +28,28 @@ export const LOSS_WORDS: Readonly<Record<LossCause, string>> = {
 
 /** Undefined: the head begins an answer, or is a whole one. */
 export function failureOfHead(fields: readonly HeaderField[], endStream: boolean): AttemptFailure | undefined {
-  const status = Number(valueText(fields[0] as HeaderField))
-  const contentType = fields.find((field) => field.name === 'content-type')
-  if (status !== 200 || (!endStream && (contentType === undefined || !valueText(contentType).startsWith('application/grpc')))) {
-    const said = contentType === undefined ? 'nothing' : valueText(contentType)
-    return { kind: 'not-grpc', status, detail: `the server answered HTTP ${status} with ${said}, not gRPC` }
-  }
+  if (!isOk(fields[0] as HeaderField) || !(endStream || saysGrpc(fields))) return notGrpc(fields)
   if (!endStream) return undefined
   const grpcStatus = statusOf(fields)
-  if (grpcStatus === undefined) return { kind: 'not-grpc', status, detail: 'the server ended without a grpc-status' }
+  if (grpcStatus === undefined) return { kind: 'not-grpc', status: 200, detail: 'the server ended without a grpc-status' }
   return grpcStatus === GRPC.UNAVAILABLE ? { kind: 'unavailable', fields } : undefined
+}
+
+const isOk = (status: HeaderField): boolean => status === STATUS_200 || valueText(status) === '200'
+
+function saysGrpc(fields: readonly HeaderField[]): boolean {
+  for (let at = 0; at < fields.length; at++) {
+    const field = fields[at] as HeaderField
+    if (roleOf(field) === 'content-type') return isGrpcType(field)
+  }
+  return false
+}
+
+function notGrpc(fields: readonly HeaderField[]): AttemptFailure {
+  const status = Number(valueText(fields[0] as HeaderField))
+  const contentType = fields.find((field) => roleOf(field) === 'content-type')
+  const said = contentType === undefined ? 'nothing' : valueText(contentType)
+  return { kind: 'not-grpc', status, detail: `the server answered HTTP ${status} with ${said}, not gRPC` }
 }
 
 export const statusOfNotGrpc = (status: number): number => (status === 200 ? GRPC.UNKNOWN : statusOfHttp(status))

@@ -174,8 +174,8 @@ export class Exchange implements StreamSink {
     const length = kept === undefined ? 0 : kept.length
     this.slot = slot
     if (this.attempts++ === 0) this.dispatchedAt = now
+    else this.#walker = new MessageWalker()
     this.attemptAt = now
-    this.#walker = new MessageWalker()
     this.#answerBegan = false
     this.#sentUp = 0
     this.#renamer = this.aim?.renames ? new MessageRenamer(this.aim.target, this.head.encoding, this.#owner.openInflater) : undefined

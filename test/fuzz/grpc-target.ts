@@ -8,7 +8,7 @@ import { MessageWalker } from '../../data-plane/grpc/message-walker.ts'
 import { type RequestHead, readRequestHead, upstreamHead } from '../../data-plane/grpc/request-head.ts'
 import { RequestScanner } from '../../data-plane/grpc/request-scanner.ts'
 import { wishesOf } from '../../data-plane/grpc/scan-wishes.ts'
-import { formatTimeout, parseTimeout } from '../../data-plane/grpc/timeout.ts'
+import { parseTimeout, timeoutField } from '../../data-plane/grpc/timeout.ts'
 import { type HeaderField, headerField } from '../../data-plane/http2/header-field.ts'
 import { openInflater } from '../../data-plane/wire/inflate.ts'
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
@@ -181,7 +181,7 @@ function passedOn(head: RequestHead, draw: Draw): void {
 
 function timed(draw: Draw): void {
   const span = draw.oneIn(10) ? 0 : draw.part(10 ** draw.between(-6, 14))
-  const text = formatTimeout(millis(span))
+  const text = timeoutField(millis(span)).text
   const read = parseTimeout(text)
   must(/^\d{1,8}[HMSmun]$/.test(text) && read !== undefined, `${span} ms is written ${text}`)
   must(read >= Math.min(span, 99_999_999 * 3_600_000) * (1 - 1e-9), `${span} ms are cut to ${text}`)

@@ -21,6 +21,8 @@ export const admissionLimits = {
   tenantsMax: 1_000,
   tenantNameMax: 256,
   tenantWeightMax: 1_000_000,
+  /** A tenant counts among those who share for so long after it was there, or for as long as a request takes. */
+  tenantLingers: seconds(2),
   /** How often a worker looks anew how many requests of a model may be open. Longer than it takes to hear what other workers hold. */
   roomPeriod: millis(100),
   /** While requests wait, the queue is looked at so often also when nothing happened. */

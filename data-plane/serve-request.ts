@@ -198,7 +198,7 @@ export class RequestService implements RequestStreamOwner {
       ports.tally.signals.note(loadAge(slot, at))
       this.#ledger.charge(slot, at)
       exchange.group = candidates
-      if (exchange.pass !== undefined) this.desk.charge(exchange.pass)
+      if (exchange.pass !== undefined) this.desk.charge(exchange.pass, at)
       if (candidates.hedge !== undefined && exchange.attempts === 0) this.#hedging.arm(exchange, candidates.hedge, candidates, at)
       exchange.attempt(connection, this.#headOf(exchange, at), slot, at)
       return this.#limit(exchange)
@@ -218,6 +218,7 @@ export class RequestService implements RequestStreamOwner {
     if (slot !== undefined) exchange.excluded.push(slot)
     this.#ports.tally.hedgesWon++
     if (exchange.rival !== undefined) exchange.promote(exchange.rival)
+    if (exchange.pass !== undefined) this.desk.charge(exchange.pass, this.now())
     this.#limit(exchange)
   }
 

@@ -2,17 +2,21 @@
  * Whose turn it is among the tenants of one priority band: start-time fair queueing by work. A virtual time advances with the work that is begun; each
  * tenant's next request starts where its last one ended, or now, if the tenant had nothing to do. The earliest start goes first, so over any span in
  * which two tenants wait they are given work by their weights, however many requests each sends. Within a tenant the nearest due time goes first, which is the
- * order of arrival where no deadlines are.
- * Invariants: a tenant stands among the active while it has somebody waiting; nobody is served for what others did not use while it was away; a tenant is
+ * order of arrival where no deadlines are. A tenant above its share holds back where its starts would crowd (starts.ts).
+ * Invariants: a tenant below its share never holds back; a tenant stands among the active while it has somebody waiting; nobody is served for what others did not use while it was away; a tenant is
  * remembered while anything of it waits, runs, or was charged beyond the virtual time, and so many of them at most.
  */
 import { limits } from '../../core/limits.ts'
-import type { Millis } from '../../core/units.ts'
+import { type Millis, millis } from '../../core/units.ts'
 import type { Pass } from './pass.ts'
 import { NOWHERE, type Placed, PlacedHeap } from './placed-heap.ts'
+import { Presence } from './presence.ts'
+import { Starts } from './starts.ts'
 
 /** How far one request moves a tenant's mean. */
 const MEAN_STEP = 0.2
+/** Times its share: who asks for less goes beyond it by chance. */
+const GREED = 2
 
 export class Tenant<Holder> implements Placed {
   place = NOWHERE
@@ -23,6 +27,8 @@ export class Tenant<Holder> implements Placed {
   finish = 0
   /** Passes of it that exist: waiting or admitted. */
   held = 0
+  seenIn = 0
+  readonly starts = new Starts()
   queuedWork = 0
   /** Work beyond what was known at arrival, of its usual request. */
   usualRest: number | undefined
@@ -48,6 +54,7 @@ export class FairBand<Holder> {
   count = 0
   queuedWork = 0
   #time = 0
+  readonly #presence = new Presence()
   readonly #tenants = new Map<string, Tenant<Holder>>()
   readonly #active = new PlacedHeap<Tenant<Holder>>((a, b) => a.start < b.start)
   /** All beyond those who are remembered, and names too long to remember. */
@@ -70,6 +77,25 @@ export class FairBand<Holder> {
     return fresh
   }
 
+  /** Something of it begins or ends. `usual`: how long a request holds its place. */
+  see(tenant: Tenant<Holder>, usual: number | undefined, now: Millis): void {
+    this.#presence.see(tenant, now, millis(Math.max(usual ?? 0, limits.tenantLingers)))
+  }
+
+  /** A greedy one, that has more than its part of the places and asks for much more, holds back where its starts would crowd. */
+  mayBegin({ starts, held, weight }: Tenant<Holder>, places: number, now: Millis): boolean {
+    if (starts.next <= now) return true
+    const part = (places * weight) / Math.max(this.#presence.weight, weight)
+    return starts.open < part || held < GREED * part
+  }
+
+  /** When the first of those who hold back may go. */
+  get heldUntil(): Millis {
+    let soonest = Number.POSITIVE_INFINITY
+    for (const { starts } of this.#active.items) soonest = Math.min(soonest, starts.next)
+    return millis(soonest)
+  }
+
   /** One that goes without waiting. While others wait it is not their time that advances by it. */
   charge(pass: Pass<Holder>): void {
     const { tenant, work } = pass
@@ -89,9 +115,9 @@ export class FairBand<Holder> {
     this.#active.push(tenant)
   }
 
-  /** Takes out whose turn it is, and charges it. */
-  next(): Pass<Holder> | undefined {
-    const tenant = this.#active.first
+  /** Takes out whose turn it is of those who need not hold back, and charges it. */
+  next(places: number, now: Millis): Pass<Holder> | undefined {
+    const tenant = this.#whoseTurn(places, now)
     const pass = tenant?.waiting.first
     if (tenant === undefined || pass === undefined) return undefined
     pass.charged = true
@@ -128,6 +154,14 @@ export class FairBand<Holder> {
     let most: Tenant<Holder> | undefined
     for (const one of this.#active.items) if (most === undefined || one.queuedWork / one.weight > most.queuedWork / most.weight) most = one
     return most
+  }
+
+  #whoseTurn(places: number, now: Millis): Tenant<Holder> | undefined {
+    const { first, items } = this.#active
+    if (first === undefined || this.mayBegin(first, places, now)) return first
+    let turn: Tenant<Holder> | undefined
+    for (const one of items) if ((turn === undefined || one.start < turn.start) && this.mayBegin(one, places, now)) turn = one
+    return turn
   }
 
   #takeOut(pass: Pass<Holder>): void {

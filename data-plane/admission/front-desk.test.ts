@@ -151,6 +151,17 @@ test('a second attempt waits behind nobody, and counts', () => {
   play.expectClean()
 })
 
+test('a second attempt at once that wins takes over the place of the one that it overtook, and leaves it once', () => {
+  const play = stage(['a', 'b'], { ...ONE, hedge: { afterMs: 100 } })
+  play.send(INFER, message('llm'))
+  const [first] = play.served()
+  play.pass(140)
+  finish(play, first === 'a' ? 'b' : 'a')
+  expect(play.tally.hedgesWon).toBe(1)
+  for (let count = 0; count < 3; count++) play.send(INFER, message('llm'))
+  expect([play.ledger.open, play.service.desk.waiting.get('default')]).toEqual([1, 2])
+})
+
 test('a sequence that has begun waits behind nobody', () => {
   const play = stage(['a'], ONE)
   const step = (start: boolean) => {

@@ -3,8 +3,7 @@
  * which room appears, and looks again by itself as long as anybody waits. Requests of models without such a row pass it unseen.
  * Invariant: a request that waits is waited for by one timer at most, and has left the queue when its exchange ends, whatever ends it.
  */
-import { limits } from '../../core/limits.ts'
-import { type Millis, millis } from '../../core/units.ts'
+import type { Millis } from '../../core/units.ts'
 import { valueText } from '../http2/header-field.ts'
 import type { Exchange } from '../relay/exchange.ts'
 import type { Outcome } from '../routing/ledger.ts'
@@ -52,23 +51,24 @@ export class FrontDesk {
     gate.busy = false
     if ('reason' in met) this.#owner.refuse(exchange, met)
     else exchange.pass = met
-    if ('reason' in met || waits(met)) {
-      if (!('reason' in met)) this.#wait(met)
-      this.#watch(gate)
-      return false
+    if ('reason' in met) this.#watch(gate)
+    else if (!waits(met)) {
+      this.waits.add(0)
+      return true
+    } else {
+      this.#wait(met)
+      this.#letThrough(gate) // there may be room that those before it leave, since they hold back
     }
-    this.waits.add(0)
-    return true
+    return false
   }
 
   /** With the ledger. */
-  charge({ gate }: ExchangePass): void {
-    gate.open++
+  charge(pass: ExchangePass, now: Millis): void {
+    pass.gate.opened(pass, now)
   }
 
-  settle({ gate }: ExchangePass, outcome: Outcome, held: Millis): void {
-    gate.open--
-    if (outcome === 'success') gate.estimates.hold.add(held)
+  settle(pass: ExchangePass, outcome: Outcome, held: Millis): void {
+    pass.gate.closed(pass, outcome === 'success', held)
   }
 
   answerBegan({ gate }: ExchangePass, took: Millis, now: Millis): void {
@@ -79,7 +79,7 @@ export class FrontDesk {
   /** The exchange is over. */
   ended(exchange: Exchange, pass: ExchangePass): void {
     const { gate } = pass
-    gate.finish(pass, exchange.received, exchange.answers.messages)
+    gate.finish(pass, exchange.received, exchange.answers.messages, this.#owner.now())
     this.#waitIsOver(pass)
     this.#letThrough(gate)
   }
@@ -171,16 +171,19 @@ export class FrontDesk {
     return gate.next(this.#owner.now())
   }
 
-  /** A net below all that makes room: nobody waits for ever because an event was not told. */
+  /** A net below all that makes room: nobody waits for ever because an event was not told. Who holds back is let through by it in time. */
   #watch(gate: Gate<Exchange>): void {
-    if (gate.line.count === 0) {
-      if (gate.net !== undefined) this.#wheel.cancel(gate.net)
+    const at = gate.line.count === 0 ? undefined : gate.looksAgainAt(this.#owner.now())
+    if (gate.net !== undefined) {
+      if (at !== undefined && gate.net.at <= at) return
+      this.#wheel.cancel(gate.net)
       gate.net = undefined
-    } else
-      gate.net ??= this.#wheel.schedule(millis(this.#owner.now() + limits.queueNet), () => {
-        gate.net = undefined
-        this.#letThrough(gate)
-      })
+    }
+    if (at === undefined) return
+    gate.net = this.#wheel.schedule(at, () => {
+      gate.net = undefined
+      this.#letThrough(gate)
+    })
   }
 }
 

@@ -45,7 +45,7 @@ class Play {
     if ('reason' in met) return met
     this.passes.set(holder, met)
     if (waits(met)) return 'waits'
-    this.gate.open++
+    this.gate.opened(met, this.at)
     return 'goes'
   }
 
@@ -54,23 +54,20 @@ class Play {
     return typeof met === 'string' ? met : met.reason
   }
 
-  /** It is over, with so many messages in its answer. */
-  end(holder: Who, messages = 1, heldMs = 100): void {
+  /** It is over, with so many messages in its answer. As long as the clock stands, requests take no time. */
+  end(holder: Who, messages = 1, heldMs = 0): void {
     const pass = this.passes.get(holder)
     if (pass === undefined) throw new Error(`${holder} is not there`)
     this.passes.delete(holder)
-    if (pass.charged) {
-      this.gate.open--
-      this.gate.estimates.hold.add(heldMs)
-    }
-    this.gate.finish(pass, 0, messages)
+    if (pass.charged) this.gate.closed(pass, true, millis(heldMs))
+    this.gate.finish(pass, 0, messages, this.at)
   }
 
   /** Whoever goes now. */
   go(): Who[] {
     const gone: Who[] = []
     for (let pass = this.gate.next(this.at); pass !== undefined; pass = this.gate.next(this.at)) {
-      this.gate.open++
+      this.gate.opened(pass, this.at)
       gone.push(pass.holder)
     }
     return gone
@@ -254,6 +251,52 @@ test('whoever leaves the queue by itself is not charged for, and a request that 
   play.ask('b', { tenant: 'b' })
   play.end('x')
   expect(play.go(), 'the cancelled work of its tenant does not count against it').toEqual(['a'])
+})
+
+describe('a tenant above its share', () => {
+  const PLACES = 16
+  const ROW: Admission = { concurrency: PLACES, queueMax: 100, tenantKey: 't' }
+  const HOLD_MS = 800
+  const ALL = ['greedy', 'a', 'b', 'c']
+
+  /** Each tenant was there, and its requests took as long as said; then the greedy one sends thirty. */
+  function crowded(tenants: readonly string[], ...tookMs: readonly number[]): Play {
+    const play = new Play(ROW)
+    for (let round = 0; round < 40; round++)
+      for (const tenant of tenants) {
+        play.ask('before', { tenant })
+        play.end('before', 1, tookMs[round % tookMs.length])
+        play.now += HOLD_MS / 4
+      }
+    for (let at = 0; at < 30; at++) play.ask(`g${at}`, { tenant: 'greedy' })
+    play.go()
+    return play
+  }
+
+  test('begins one request after the other, so that they do not all end at once; places are left for the others until then', () => {
+    const play = crowded(ALL, HOLD_MS)
+    const atOnce = play.gate.open
+    expect(atOnce, 'until it asks for twice its share nobody knows it for greedy').toBeLessThanOrEqual(8)
+    expect(play.ask('p', { tenant: 'a' })).toBe('waits')
+    expect(play.go(), 'who is below its share goes at once, past all of them').toEqual(['p'])
+    const began: number[] = []
+    for (const since = play.now; play.gate.open < PLACES; ) {
+      play.now = play.gate.looksAgainAt(play.at) + 1
+      for (const _ of play.go()) began.push(play.now - since)
+    }
+    expect(began).toHaveLength(PLACES - atOnce - 1)
+    expect(Math.max(...began), 'all places are taken by when the first of them is free again').toBeLessThan(HOLD_MS)
+    expect(Math.max(...began), 'and not long before').toBeGreaterThan(HOLD_MS / 2)
+    expect(new Set(began).size, 'no two at once').toBe(began.length)
+  })
+
+  test.each([
+    ['it is alone', ['greedy'], [HOLD_MS]],
+    ['nobody knows how long requests take', ALL, [0]],
+    ['they take so unlike times that their ends scatter by themselves', ALL, [50, 100, 200, 3_000]],
+  ])('takes all places at once where %s', (_name, tenants, tookMs) => {
+    expect(crowded(tenants, ...tookMs).gate.open).toBe(PLACES)
+  })
 })
 
 const AT_ONCE = 4

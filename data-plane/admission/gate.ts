@@ -1,7 +1,7 @@
 /**
  * Decides for one model whether a request goes on, waits or is refused, and who goes when room appears. Takes data and the time; what it does not know of a
  * request (`Holder`) it never looks at.
- * Invariants: nobody waits while there is room; nobody is charged who was not let through; each attempt that is opened is closed once, with the ledger.
+ * Invariants: nobody waits while there is room, but a tenant above its share whose starts would crowd; nobody is charged who was not let through; each attempt that is opened is closed once, with the ledger.
  */
 import { limits } from '../../core/limits.ts'
 import type { Reason } from '../../core/mesh-error.ts'
@@ -61,7 +61,8 @@ export class Gate<Holder> {
   /** A pass that waits has a place. Those that had to give way to it are told to `shed`, before it is answered. */
   arrive(arrival: Arrival<Holder>, now: Millis, shed: (pass: Pass<Holder>, why: Refused) => void): Pass<Holder> | Refused {
     const pass = this.#passOf(arrival, now)
-    const refused = this.line.count === 0 && this.#hasRoom(now) ? this.#letIn(pass, now) : this.#queue(pass, now, shed)
+    const refused =
+      this.line.count === 0 && this.#hasRoom(now) && this.#mayBegin(pass, now) ? this.#letIn(pass, now) : this.#queue(pass, now, shed)
     if (refused === undefined) return pass
     pass.tenant.held--
     return refused
@@ -74,9 +75,28 @@ export class Gate<Holder> {
     return pass
   }
 
-  /** Who goes now, charged; undefined when there is no room, or nobody waits. */
+  /** Who goes now, charged; undefined when there is no room, or nobody waits, or all who do hold back. */
   next(now: Millis): Pass<Holder> | undefined {
-    return this.line.count > 0 && this.#hasRoom(now) ? this.line.next() : undefined
+    return this.line.count > 0 && this.#hasRoom(now) ? this.line.next(this.room.limit, now) : undefined
+  }
+
+  /** When to look at those who wait at the latest. */
+  looksAgainAt(now: Millis): Millis {
+    const net = now + limits.queueNet
+    const held = this.#hasRoom(now) ? (this.line.heldUntil ?? net) : net
+    return millis(Math.min(net, Math.max(held, now)))
+  }
+
+  /** With the ledger: an attempt of the request takes a place. */
+  opened({ tenant }: Pass<Holder>, now: Millis): void {
+    this.open++
+    tenant.starts.began(this.room.limit - this.open + tenant.starts.open + 1, this.estimates.hold.value, now)
+  }
+
+  closed({ tenant }: Pass<Holder>, success: boolean, held: Millis): void {
+    this.open--
+    tenant.starts.ended(held, this.estimates.hold.value)
+    if (success) this.estimates.hold.add(held)
   }
 
   /** Whether it could still be answered before its deadline if it were sent now. */
@@ -85,9 +105,10 @@ export class Gate<Holder> {
   }
 
   /** The request is over, wherever it was. */
-  finish(pass: Pass<Holder>, requestBytes: number, answerMessages: number): void {
+  finish(pass: Pass<Holder>, requestBytes: number, answerMessages: number, now: Millis): void {
     pass.tenant.held--
     this.line.leave(pass)
+    this.line.band(pass.band).see(pass.tenant, this.estimates.hold.value, now)
     if (!pass.charged) return
     const work = workOf(requestBytes, answerMessages)
     this.line.band(pass.band).correct(pass.tenant, work - pass.work)
@@ -119,6 +140,10 @@ export class Gate<Holder> {
   #hasRoom(now: Millis): boolean {
     const { rules, row } = this
     return row === undefined || this.open < this.room.ask(this.candidates, rules, rules.workers, this.open, now)
+  }
+
+  #mayBegin({ band, tenant }: Pass<Holder>, now: Millis): boolean {
+    return this.line.band(band).mayBegin(tenant, this.room.limit, now)
   }
 
   #letIn(pass: Pass<Holder>, now: Millis): Refused | undefined {
@@ -153,8 +178,10 @@ export class Gate<Holder> {
   #passOf({ holder, deadline, bytes, more, band: said, tenant: name }: Arrival<Holder>, now: Millis): Pass<Holder> {
     const { rules } = this
     const band = rules.bandOf(said)
-    const tenant = this.line.band(band).tenant(name, rules.weightOf(name))
+    const line = this.line.band(band)
+    const tenant = line.tenant(name, rules.weightOf(name))
     tenant.held++
+    line.see(tenant, this.estimates.hold.value, now)
     const knownWork = workOf(bytes, 0)
     const rest = tenant.usualRest ?? this.estimates.rest.value ?? 1
     const patience = millis(now + rules.waitMax)

@@ -4,6 +4,7 @@
  * tenant that has more waiting than its own, so nobody fills the queue against the others.
  * Invariants: a request gets in as long as anybody of a lower band waits; nobody of a lower band goes while one of a higher waits.
  */
+import type { Millis } from '../../core/units.ts'
 import { FairBand, type Tenant } from './fair-band.ts'
 import type { Pass } from './pass.ts'
 import { NOWHERE } from './placed-heap.ts'
@@ -27,12 +28,15 @@ export class WaitingLine<Holder> {
     this.bytes += pass.bytes
   }
 
-  next(): Pass<Holder> | undefined {
-    for (const band of this.bands) {
-      const pass = band.next()
-      if (pass !== undefined) return this.#left(pass)
-    }
-    return undefined
+  /** Of the highest band in which anybody waits, also where all of them hold back. */
+  next(places: number, now: Millis): Pass<Holder> | undefined {
+    const pass = this.#first?.next(places, now)
+    return pass === undefined ? undefined : this.#left(pass)
+  }
+
+  /** When somebody may go who holds back now. */
+  get heldUntil(): Millis | undefined {
+    return this.#first?.heldUntil
   }
 
   leave(pass: Pass<Holder>): void {
@@ -54,6 +58,11 @@ export class WaitingLine<Holder> {
     let before = this.band(pass.band).workBefore(pass)
     for (let higher = 0; higher < pass.band; higher++) before += this.bands[higher]?.queuedWork ?? 0
     return before
+  }
+
+  get #first(): FairBand<Holder> | undefined {
+    for (const band of this.bands) if (band.count > 0) return band
+    return undefined
   }
 
   #victim({ band, tenant, work }: Pass<Holder>): Pass<Holder> | undefined {

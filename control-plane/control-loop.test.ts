@@ -152,7 +152,7 @@ describe('proxies', () => {
   })
 
   test('loads come apart from membership, with their age, and behind the first delta', () => {
-    const play = mesh().run(limits.loadPushPeriod)
+    const play = mesh().run(limits.calmPushPeriod)
     play.take()
     play.reports('a', { endpoints: [endpoint('a', { load: { queueDepth: 7 } })] }).run(20)
     expect(play.of(1).map(({ delta }) => [delta.upserts.length, delta.loads[0]?.endpointId, delta.loads[0]?.ageMs])).toEqual([

@@ -21,7 +21,8 @@ import { type Push, pushAll } from './snapshot/push.ts'
 import { type Change, type ControlState, noChange, type StreamId } from './state.ts'
 
 export type Event =
-  | { readonly kind: 'tick' }
+  /** `telling`: what was pushed before is still being handed over. */
+  | { readonly kind: 'tick'; readonly telling?: boolean }
   /** `wall` is when it arrived, by our own wall clock. */
   | { readonly kind: 'report'; readonly report: NodeReport; readonly wall: UnixMillis }
   | { readonly kind: 'link'; readonly link: 'up' | 'down' }
@@ -48,7 +49,7 @@ export type Effect =
   | { readonly kind: 'ask'; readonly endpoint: string; readonly address: string }
 
 export function step(state: ControlState, event: Event, now: Millis): readonly Effect[] {
-  if (event.kind === 'tick') return tick(state, now)
+  if (event.kind === 'tick') return tick(state, event.telling === true, now)
   hear(state, event, now)
   return []
 }
@@ -132,7 +133,7 @@ function onIntent(state: ControlState, node: string, stored: StoredIntent, now: 
   reconsider(state, node, now)
 }
 
-function tick(state: ControlState, now: Millis): readonly Effect[] {
+function tick(state: ControlState, telling: boolean, now: Millis): readonly Effect[] {
   if (now - state.tickedAt >= limits.ownStallMin) {
     state.counts.stalls++
     state.silence.stoodStill(now)
@@ -141,7 +142,7 @@ function tick(state: ControlState, now: Millis): readonly Effect[] {
   for (const node of state.agenda.takeDue(now)) look(state, node, now)
   forgetStreams(state, state.replicas.expire(now), now)
   if (!state.settled && state.intentsKnown && state.settlesAt !== undefined && now >= state.settlesAt) state.settled = true
-  const pushes = state.intentsKnown ? pushAll(state, now) : []
+  const pushes = state.intentsKnown && !telling ? pushAll(state, now) : []
   const effects: Effect[] = pushes.map((push) => ({ kind: 'push', push }))
   for (const [endpoint, address] of state.asks) effects.push({ kind: 'ask', endpoint, address })
   state.asks.clear()

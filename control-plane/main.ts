@@ -57,6 +57,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     { log: () => changeLog.leftOut, watch: () => admin.changesLeftOut },
     commands,
     exchange,
+    mesh.handOver,
   )
 
   const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])
@@ -68,7 +69,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     admin.close()
   })
   runner.start({
-    push: (push) => mesh.push(push),
+    telling: () => mesh.handOver.busy,
+    push: (push) => mesh.handOver.add(push),
+    pushed: () => mesh.handOver.hand(),
     changed: (change) => {
       admin.changed(change)
       changeLog.write(change.states)

@@ -224,9 +224,11 @@ export const limits = {
   nodesMax: 20_000,
   proxiesMax: 2_000,
   membershipCoalesce: millis(20),
-  loadPushPeriod: millis(250),
-  /** From one round of changes that no request could be lost by to the next. */
+  /** From one round of loads, and of changes that no request could be lost by, to the next. */
   calmPushPeriod: millis(250),
+  /** The same with many proxies, while loads hold that are not told: it grows by so much with each, and not beyond. */
+  calmPushPerProxy: millis(0.5),
+  calmPushPeriodMax: millis(500),
   /** Between two rounds, for each proxy that is told: about what a message and its answer cost, so that rounds never fill the core. */
   pushGapPerProxy: millis(0.06),
   slowStart: seconds(30),
@@ -394,6 +396,10 @@ assert(
   'news of a failure does not wait longer for its round than it may take to every proxy',
 )
 assert(limits.loadHoldPeriod <= limits.loadAgeMax / 2, 'one word that loads hold may be late')
+assert(
+  2 * limits.calmPushPeriodMax + limits.reportPeriod < limits.loadAgeMax,
+  'a load that moves with each report does not grow stale between two tellings, however many proxies there are',
+)
 assert(limits.staleAfterMissed * limits.reportPeriod < limits.loadAgeMax, 'a load never holds longer without a report than it may be old')
 assert(limits.workerSilenceMax >= 5 * limits.workerHeartbeat, 'a worker that is late once does not hang')
 assert(limits.unreadOutputMax >= limits.socketBacklogMax + 2 * limits.slabSize, 'a backlog of DATA alone never ends a connection')

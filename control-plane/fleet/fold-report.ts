@@ -1,12 +1,14 @@
 /**
  * Folds one admitted report into what is known of its node. Invariant: a report that says nothing new leaves every part the object that it was, so that
- * whoever compares by identity sees that nothing changed, and a heartbeat costs next to nothing.
+ * whoever compares by identity sees that nothing changed, and a heartbeat costs next to nothing; of the whole only the time moves then, in place. What is
+ * replaced all the time costs twice, for whoever collects garbage moves what is young and lives.
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { EndpointHealth, type EndpointReport, GpuTelemetry, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type GpuRecord, stepGpu } from './gpu-record.ts'
 import { gpuShare, type NodeGpus } from './gpu-share.ts'
+import { keptEndpoint, sameTexts } from './kept.ts'
 import { type Evidence, firstLiveness, type Liveness, stepLiveness } from './liveness.ts'
 import type { EndpointRecord, NodeRecord } from './node-record.ts'
 
@@ -19,12 +21,12 @@ export function foldReport(known: NodeRecord | undefined, report: NodeReport, no
   const gpus = foldGpus(known?.gpus, report, now)
   const telemetryKnown = known === undefined || report.full || report.gpuTelemetry !== GpuTelemetry.GPU_TELEMETRY_UNSPECIFIED
   const gpuTelemetry = telemetryKnown ? report.gpuTelemetry : known.gpuTelemetry
-  return {
-    nodeId: report.nodeId,
+  const next: NodeRecord = {
+    nodeId: known?.nodeId ?? report.nodeId,
     zone: report.full || known === undefined || report.zone !== '' ? report.zone : known.zone,
     agentVersion: report.full || known === undefined || report.agentVersion !== '' ? report.agentVersion : known.agentVersion,
     simulated: report.simulated || (!report.full && (known?.simulated ?? false)),
-    bootId: report.bootId,
+    bootId: known?.bootId ?? report.bootId,
     pastBoots: known?.pastBoots ?? [],
     sequence: report.sequence,
     interval: millis(report.intervalMs),
@@ -35,6 +37,10 @@ export function foldReport(known: NodeRecord | undefined, report: NodeReport, no
     gpuTelemetryReason: telemetryKnown ? report.gpuTelemetryReason : known.gpuTelemetryReason,
     endpoints: foldEndpoints(known, report, { gpus, gpuTelemetry }, now, warm),
   }
+  if (known === undefined || known.interval !== next.interval || !sameNode(known, next)) return next
+  known.sequence = next.sequence
+  known.heardAt = next.heardAt
+  return known
 }
 
 /** An agent that restarted takes up the life of its endpoints where it was; GPUs keep what was seen of them over time. */
@@ -52,16 +58,17 @@ export function succeed(before: NodeRecord, next: NodeRecord, now: Millis): Node
 
 /** What a person could see of the node is as it was. */
 export const sameNode = (a: NodeRecord, b: NodeRecord): boolean =>
-  a.endpoints === b.endpoints &&
-  a.gpus === b.gpus &&
-  a.gpuTelemetryReason === b.gpuTelemetryReason &&
-  a.agentVersion === b.agentVersion &&
-  a.simulated === b.simulated &&
-  sameOutside(a, b)
+  a === b ||
+  (a.endpoints === b.endpoints &&
+    a.gpus === b.gpus &&
+    a.gpuTelemetryReason === b.gpuTelemetryReason &&
+    a.agentVersion === b.agentVersion &&
+    a.simulated === b.simulated &&
+    sameOutside(a, b))
 
 /** What conclusions are drawn from is as it was: loads, and the use of GPUs, are no part of it. */
 export const sameToJudge = (a: NodeRecord, b: NodeRecord): boolean =>
-  sameOutside(a, b) && sameFacts(a, b) && sameEndpoints(a.endpoints, b.endpoints)
+  a === b || (sameOutside(a, b) && sameFacts(a, b) && sameEndpoints(a.endpoints, b.endpoints))
 
 const sameOutside = (a: NodeRecord, b: NodeRecord): boolean =>
   a.gpuTelemetry === b.gpuTelemetry && a.localDrain === b.localDrain && a.zone === b.zone
@@ -90,31 +97,36 @@ const sameOffer = (a: EndpointReport, b: EndpointReport): boolean =>
 const sameHealth = (a: EndpointReport, b: EndpointReport): boolean =>
   a.health === b.health && a.healthReason === b.healthReason && a.gpuBinding === b.gpuBinding && sameTexts(a.gpuUuids, b.gpuUuids)
 
-const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
-  a === b || (a.length === b.length && a.every((text, at) => text === b[at]))
-
 function foldGpus(known: NodeRecord['gpus'] | undefined, report: NodeReport, now: Millis): NodeRecord['gpus'] {
   if (known !== undefined && !report.full && report.gpus.length === 0) return known
-  const gpus = new Map(report.full ? undefined : known)
-  for (const gpu of report.gpus) gpus.set(gpu.uuid, stepGpu(known?.get(gpu.uuid), gpu, now))
-  return gpus
+  const said = report.gpus.map((gpu): readonly [string, GpuRecord] => [gpu.uuid, stepGpu(known?.get(gpu.uuid), gpu, now)])
+  if (known === undefined || report.full) return sameEntries(known, said) ? known : new Map(said)
+  return said.every(([uuid, gpu]) => known.get(uuid) === gpu) ? known : new Map([...known, ...said])
 }
+
+const sameEntries = <Value>(
+  known: ReadonlyMap<string, Value> | undefined,
+  entries: readonly (readonly [string, Value])[],
+): known is ReadonlyMap<string, Value> => known?.size === entries.length && entries.every(([key, value]) => known.get(key) === value)
 
 /** An endpoint that the report leaves out is as it was said to be last, and this report repeats it: that is how probation passes. */
 function foldEndpoints(known: NodeRecord | undefined, report: NodeReport, gpus: NodeGpus, now: Millis, warm: boolean): Endpoints {
   const calm = known !== undefined && sameFacts(known, gpus)
   if (calm && !report.full && report.endpoints.length === 0 && allSteady(known.endpoints)) return known.endpoints
   const result = new Map<string, EndpointRecord>()
-  const fold = (endpoint: EndpointReport): void => {
-    const before = known?.endpoints.get(endpoint.id)
+  const fold = (said: EndpointReport): void => {
+    const before = known?.endpoints.get(said.id)
+    const endpoint = before === undefined ? said : keptEndpoint(before.report, said)
     const repeats = calm && before !== undefined && steady(before) && sameHealth(before.report, endpoint)
-    result.set(endpoint.id, { report: endpoint, liveness: repeats ? before.liveness : live(before, endpoint, gpus, now, warm) })
+    const liveness = repeats ? before.liveness : live(before, endpoint, gpus, now, warm)
+    const same = before?.report === endpoint && before.liveness === liveness
+    result.set(said.id, same ? before : { report: endpoint, liveness })
   }
   if (!report.full) for (const { report: said } of known?.endpoints.values() ?? []) fold(said)
   // Where numbers are from, only full reports say.
   for (const endpoint of report.endpoints)
     fold(report.full ? endpoint : { ...endpoint, loadSources: known?.endpoints.get(endpoint.id)?.report.loadSources ?? {} })
-  return result
+  return sameEntries(known?.endpoints, [...result]) ? known.endpoints : result
 }
 
 function live(before: EndpointRecord | undefined, report: EndpointReport, gpus: NodeGpus, now: Millis, warm: boolean): Liveness {

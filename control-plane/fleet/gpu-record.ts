@@ -7,6 +7,7 @@ import { type Millis, millis } from '../../core/units.ts'
 import { type GpuReport, GpuState, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type EccGrowth, eccMark, nextEccAt, stepEccGrowth } from './ecc-growth.ts'
 import { type Episode, lasts, stepEpisode } from './episode.ts'
+import { keptGpu } from './kept.ts'
 
 /** NVML's clocks_event_reasons. Idle, application clocks and the power cap of every well-used GPU are none of these. */
 const HW_SLOWDOWN = 0x8n
@@ -55,7 +56,10 @@ export function stepGpu(before: GpuRecord | undefined, report: GpuReport, now: M
     eccGrowth: stepEccGrowth(was?.eccGrowth, report.eccCorrected, now),
     instances: report.migInstances.map(({ uuid }) => uuid).join(),
   }
-  return { report, facts: was !== undefined && sameFacts(was, facts) ? was : facts }
+  if (before === undefined) return { report, facts }
+  const kept = keptGpu(before.report, report)
+  const keptFacts = sameFacts(before.facts, facts) ? before.facts : facts
+  return kept === before.report && keptFacts === before.facts ? before : { report: kept, facts: keptFacts }
 }
 
 const sameFacts = (a: GpuFacts, b: GpuFacts): boolean =>

@@ -7,7 +7,7 @@ import type { Millis } from '../../core/units.ts'
 import type { ControlState } from '../state.ts'
 import { reconsider } from './conclude.ts'
 import { asks, type Connection, settleDoubt } from './doubt.ts'
-import { stepTrust } from './load-trust.ts'
+import { saysIdle, stepTrust } from './load-trust.ts'
 import type { NodeRecord } from './node-record.ts'
 import { isNothing, NOTHING_SEEN, refusedTogether, type Seen, sameSeen, stepSeen } from './seen.ts'
 
@@ -30,6 +30,7 @@ export function lookAgain(state: ControlState, node: NodeRecord, now: Millis): v
 export function judgeLoad(state: ControlState, node: NodeRecord, id: string, now: Millis): boolean {
   const load = node.endpoints.get(id)?.report.load
   const before = state.trust.get(id)
+  if (before === undefined && !saysIdle(load)) return true
   const trust = stepTrust(before, load, state.proxyViews.of(id).inFlight, now)
   if (trust !== before) {
     if (trust === undefined) state.trust.delete(id)
@@ -42,7 +43,9 @@ export function judgeLoad(state: ControlState, node: NodeRecord, id: string, now
 function judgeOutcomes(state: ControlState, node: NodeRecord, id: string, now: Millis): void {
   const record = node.endpoints.get(id)
   if (record === undefined) return
-  const before = state.seen.get(id) ?? NOTHING_SEEN
+  const seen = state.seen.get(id)
+  if (seen === undefined && !state.proxyViews.troubled(id, now)) return
+  const before = seen ?? NOTHING_SEEN
   const after = stepSeen(before, record.liveness.state === 'ready', state.proxyViews.outcomes(id, now), now)
   if (asks(before.doubt, after.doubt)) ask(state, id, record.report.address)
   remember(state, node, id, before, after, now)

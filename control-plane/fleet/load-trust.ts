@@ -10,7 +10,7 @@ import type { EndpointLoad } from '../../proto/gen/millrace/telemetry/v1/telemet
 export type LoadTrust = { readonly oddSince: Millis; readonly withheld: boolean } | undefined
 
 /** Unknown is not idle. */
-const saysIdle = (load: EndpointLoad | undefined): boolean => load?.running === 0 && (load.queueDepth ?? 0) === 0
+export const saysIdle = (load: EndpointLoad | undefined): boolean => load?.running === 0 && (load.queueDepth ?? 0) === 0
 
 export function stepTrust(trust: LoadTrust, load: EndpointLoad | undefined, inFlight: number, now: Millis): LoadTrust {
   if (!saysIdle(load)) return undefined

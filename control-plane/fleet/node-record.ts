@@ -1,4 +1,7 @@
-/** What the control plane knows of one node: the newest value of everything that its agent said, and what was concluded of each endpoint. */
+/**
+ * What the control plane knows of one node: the newest value of everything that its agent said, and what was concluded of each endpoint. It is replaced
+ * when anything of it changes; a heartbeat moves `sequence` and `heardAt` in place.
+ */
 import type { Millis } from '../../core/units.ts'
 import type { EndpointReport, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { GpuRecord } from './gpu-record.ts'
@@ -14,11 +17,11 @@ export type NodeRecord = {
   readonly bootId: string
   /** Boots that this one replaced, newest last. */
   readonly pastBoots: readonly string[]
-  readonly sequence: bigint
+  sequence: bigint
   /** What the agent promised; silence is counted in these. */
   readonly interval: Millis
   /** When the newest report arrived, by our own clock. */
-  readonly heardAt: Millis
+  heardAt: Millis
   /** Why the host's owner wants no new requests; undefined when he does. */
   readonly localDrain: string | undefined
   readonly gpus: ReadonlyMap<string, GpuRecord>

@@ -6,7 +6,8 @@ import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { ProxyReport } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 
-type Row = { readonly inFlight: number; readonly ejected: boolean }
+type Row = { inFlight: number; ejected: boolean }
+type Counts = { -readonly [Kind in keyof Outcomes]: Outcomes[Kind] }
 
 /** How attempts ended within the window, over all proxies. Backpressure is the word of a server that lives. */
 export type Outcomes = { readonly successes: number; readonly backpressures: number; readonly failures: number }
@@ -21,7 +22,7 @@ type View = {
   ejectedBy: number
   /** Which span `current` counts; `previous` is the one before. */
   span: number
-  current: Outcomes
+  current: Counts
   previous: Outcomes
 }
 
@@ -39,14 +40,14 @@ export class ProxyViews {
   report(stream: number, report: ProxyReport, known: (endpoint: string) => boolean, now: Millis): readonly string[] {
     const changed: string[] = []
     for (const { endpointId, inFlight, ejected, successes, backpressures, failures } of report.endpoints) {
-      if (!known(endpointId)) continue
-      const view = this.#view(endpointId, now)
-      this.#hold(view, stream, endpointId, { inFlight, ejected })
-      view.current = plus(view.current, {
-        successes: Number(successes),
-        backpressures: Number(backpressures),
-        failures: Number(failures),
-      })
+      const view = this.#views.get(endpointId) ?? (known(endpointId) ? this.#begin(endpointId, now) : undefined)
+      if (view === undefined) continue
+      turn(view, now)
+      this.#hold(view, stream, endpointId, inFlight, ejected)
+      const { current } = view
+      current.successes += Number(successes)
+      current.backpressures += Number(backpressures)
+      current.failures += Number(failures)
       changed.push(endpointId)
     }
     return changed
@@ -56,7 +57,7 @@ export class ProxyViews {
     const endpoints = [...(this.#endpointsOf.get(stream) ?? [])]
     for (const endpoint of endpoints) {
       const view = this.#views.get(endpoint)
-      if (view !== undefined) this.#hold(view, stream, endpoint, { inFlight: 0, ejected: false })
+      if (view !== undefined) this.#hold(view, stream, endpoint, 0, false)
     }
     this.#endpointsOf.delete(stream)
     return endpoints
@@ -79,36 +80,47 @@ export class ProxyViews {
     return plus(view.current, view.previous)
   }
 
+  /** Within the window somebody was turned away or failed: only then is there anything to judge by outcomes. */
+  troubled(endpoint: string, now: Millis): boolean {
+    const view = this.#views.get(endpoint)
+    if (view === undefined) return false
+    turn(view, now)
+    const { current, previous } = view
+    return current.backpressures + current.failures + previous.backpressures + previous.failures > 0
+  }
+
   /** What ended before says nothing of what comes. */
   startAnew(endpoint: string): void {
     const view = this.#views.get(endpoint)
-    if (view !== undefined) Object.assign(view, { current: NO_OUTCOMES, previous: NO_OUTCOMES })
+    if (view !== undefined) Object.assign(view, { current: { ...NO_OUTCOMES }, previous: NO_OUTCOMES })
   }
 
-  #view(endpoint: string, now: Millis): View {
-    const known = this.#views.get(endpoint)
-    if (known !== undefined) {
-      turn(known, now)
-      return known
-    }
-    const view = { rows: new Map(), inFlight: 0, ejectedBy: 0, span: spanOf(now), current: NO_OUTCOMES, previous: NO_OUTCOMES }
+  #begin(endpoint: string, now: Millis): View {
+    const view = { rows: new Map(), inFlight: 0, ejectedBy: 0, span: spanOf(now), current: { ...NO_OUTCOMES }, previous: NO_OUTCOMES }
     this.#views.set(endpoint, view)
     return view
   }
 
-  #hold(view: View, stream: number, endpoint: string, row: Row): void {
-    const before = view.rows.get(stream)
-    view.inFlight += row.inFlight - (before?.inFlight ?? 0)
-    view.ejectedBy += Number(row.ejected) - Number(before?.ejected ?? false)
+  #hold(view: View, stream: number, endpoint: string, inFlight: number, ejected: boolean): void {
+    const row = view.rows.get(stream)
+    view.inFlight += inFlight - (row?.inFlight ?? 0)
+    view.ejectedBy += Number(ejected) - Number(row?.ejected ?? false)
     // Whoever holds nothing has no row: the table follows work, not proxies times endpoints.
-    if (row.inFlight === 0 && !row.ejected) {
+    if (inFlight === 0 && !ejected) {
+      if (row === undefined) return
       view.rows.delete(stream)
       this.#endpointsOf.get(stream)?.delete(endpoint)
       return
     }
-    view.rows.set(stream, row)
-    const own = this.#endpointsOf.get(stream) ?? new Set()
-    this.#endpointsOf.set(stream, own.add(endpoint))
+    if (row !== undefined) {
+      row.inFlight = inFlight
+      row.ejected = ejected
+      return
+    }
+    view.rows.set(stream, { inFlight, ejected })
+    const own = this.#endpointsOf.get(stream)
+    if (own === undefined) this.#endpointsOf.set(stream, new Set([endpoint]))
+    else own.add(endpoint)
   }
 }
 
@@ -118,6 +130,6 @@ function turn(view: View, now: Millis): void {
   const span = spanOf(now)
   if (span === view.span) return
   view.previous = span === view.span + 1 ? view.current : NO_OUTCOMES
-  view.current = NO_OUTCOMES
+  view.current = { ...NO_OUTCOMES }
   view.span = span
 }

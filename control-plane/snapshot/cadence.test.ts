@@ -4,7 +4,7 @@ import { millis } from '../../core/units.ts'
 import { Endpoint, EndpointState, Freshness, Panic } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { hello, Play } from '../testing/play.ts'
 import { endpoint, HEALTH } from '../testing/reports.ts'
-import { Cadence, urgencyOf } from './cadence.ts'
+import { Cadence, calmPeriod, urgencyOf } from './cadence.ts'
 
 const ready = Endpoint.fromPartial({
   id: 'a/t',
@@ -39,14 +39,28 @@ test.each<[what: string, before: Partial<Endpoint> | undefined, after: Partial<E
 
 test('the first round is due at once, and after it each has its gap', () => {
   const cadence = new Cadence()
-  expect(cadence.due('calm', 1, millis(0))).toBe(true)
+  const period = calmPeriod(1, true)
+  expect(cadence.due('calm', 1, period, millis(0))).toBe(true)
   cadence.round(millis(0))
-  const dueAfter = (ms: number, proxies: number) => [cadence.due('calm', proxies, millis(ms)), cadence.due('urgent', proxies, millis(ms))]
+  const dueAfter = (ms: number, proxies: number) =>
+    (['calm', 'urgent'] as const).map((urgency) => cadence.due(urgency, proxies, period, millis(ms)))
   expect(dueAfter(20, 10)).toEqual([false, true])
-  expect(dueAfter(limits.calmPushPeriod, 10)).toEqual([true, true])
+  expect(dueAfter(period, 10)).toEqual([true, true])
   // A thousand proxies take a while to be told: news gathers meanwhile.
   expect(dueAfter(20, 1_000)).toEqual([false, false])
   expect(dueAfter(1_000 * limits.pushGapPerProxy, 1_000)).toEqual([false, true])
+})
+
+test.each([
+  [1, true, limits.calmPushPeriod],
+  [300, true, limits.calmPushPeriod],
+  [800, true, 400],
+  [1_000, true, limits.calmPushPeriodMax],
+  [limits.proxiesMax, true, limits.calmPushPeriodMax],
+  // Each load is told again, and would grow old.
+  [1_000, false, limits.calmPushPeriod],
+])('%i proxies hear what can wait (loads hold: %s) every %i ms', (proxies, holds, period) => {
+  expect(calmPeriod(proxies, holds)).toBe(period)
 })
 
 describe('in the control plane', () => {

@@ -20,10 +20,16 @@ export type DeltaParts = {
   readonly removed: readonly string[]
   /** Of a LoadBatch: each goes in a message of its own. */
   readonly loads: readonly Uint8Array[]
+  /** Said with the last message: what it lacks of loads, it has then. */
+  readonly hold?: boolean
 }
 
 /** At least one message, also of nothing: a proxy that is up to date is told so. Removals go with the last upserts, loads behind them. */
-export function makeDeltas({ upserts, removed, loads }: DeltaParts, snapshotVersion: string, nextNonce: () => string): readonly Delta[] {
+export function makeDeltas(
+  { upserts, removed, loads, hold = false }: DeltaParts,
+  snapshotVersion: string,
+  nextNonce: () => string,
+): readonly Delta[] {
   const chunks: Resource[][] = [[]]
   let size = 0
   for (const resource of upserts) {
@@ -35,20 +41,31 @@ export function makeDeltas({ upserts, removed, loads }: DeltaParts, snapshotVers
     size += resource.upsert.length
   }
   const last = chunks.length - 1
-  return Array.from({ length: last + Math.max(loads.length, 1) }, (_, at) => {
+  const count = last + Math.max(loads.length, 1)
+  return Array.from({ length: count }, (_, at) => {
     const chunk = chunks[at] ?? []
     const gone = at === last ? removed : []
     const nonce = nextNonce()
     const ids = [...chunk.map((resource) => resource.endpoint.id), ...gone]
     const rest = [...chunk.map((resource) => resource.upsert), loads[at - last] ?? NOTHING]
-    return { nonce, ids, bytes: wrap([encode({ nonce, removed: [...gone], snapshotVersion }), ...rest]) }
+    return {
+      nonce,
+      ids,
+      bytes: wrap([encode({ nonce, removed: [...gone], snapshotVersion, loadsHold: hold && at === count - 1 }), ...rest]),
+    }
   })
 }
 
-/** Without a nonce: they want no answer. `anew`: what was told before is not kept up any more; said also when there is nothing to tell instead. */
-export function loadMessages(loads: readonly Uint8Array[], snapshotVersion: string, anew = false): readonly Uint8Array[] {
+/** `anew`: what was told before is not kept up any more; said also when there is nothing to tell instead. `hold`: with the last message. */
+export type LoadWords = { readonly anew?: boolean; readonly hold?: boolean }
+
+/** Without a nonce: they want no answer. */
+export function loadMessages(loads: readonly Uint8Array[], snapshotVersion: string, words: LoadWords = {}): readonly Uint8Array[] {
+  const { anew = false, hold = false } = words
   const chunks = anew && loads.length === 0 ? [NOTHING] : loads
-  return chunks.map((chunk, at) => wrap([encode({ snapshotVersion, loadsAnew: anew && at === 0 }), chunk]))
+  return chunks.map((chunk, at) =>
+    wrap([encode({ snapshotVersion, loadsAnew: anew && at === 0, loadsHold: hold && at === chunks.length - 1 }), chunk]),
+  )
 }
 
 export const tellThatLoadsHold = (snapshotVersion: string): Uint8Array => wrap([encode({ snapshotVersion, loadsHold: true })])

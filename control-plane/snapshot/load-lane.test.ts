@@ -26,7 +26,7 @@ test.each([
 const tellingOf =
   (lane: LoadLane, waits = (_id: string): boolean => false) =>
   (at: number) =>
-    lane.takeDue(millis(at), waits).map(({ endpointId, load, ageMs }) => [endpointId, load?.queueDepth, ageMs])
+    lane.takeDue(limits.calmPushPeriod, millis(at), waits).map(({ endpointId, load, ageMs }) => [endpointId, load?.queueDepth, ageMs])
 
 test('loads go at most once a period, the latest of each with its age', () => {
   const lane = new LoadLane()

@@ -106,13 +106,17 @@ export class LoadLane {
     return this.#lines.get(id)?.load
   }
 
+  /** There is something to tell, and the period has passed since the last round. */
+  isDue(period: Millis, now: Millis): boolean {
+    return this.#due.size > 0 && (this.#flushedAt === undefined || now - this.#flushedAt >= period)
+  }
+
   /**
    * A round: what to tell everybody now; nothing until the period has passed, and at most so much as keeps a tick short: the rest comes in the next.
    * Whoever `waits` is not known to proxies yet, and is told with a later one.
    */
-  takeDue(now: Millis, waits: (id: string) => boolean): readonly LoadRow[] {
-    if (this.#due.size === 0) return []
-    if (this.#flushedAt !== undefined && now - this.#flushedAt < limits.loadPushPeriod) return []
+  takeDue(period: Millis, now: Millis, waits: (id: string) => boolean): readonly LoadRow[] {
+    if (!this.isDue(period, now)) return []
     const rows: LoadRow[] = []
     const round = this.#round + 1
     for (const id of this.#due) {

@@ -15,8 +15,8 @@ import type { ProxySession } from './proxy-session.ts'
 export type Push = { readonly streams: readonly StreamId[]; readonly bytes: Uint8Array }
 export type Hearer = readonly [StreamId, ProxySession]
 
-/** Pieces of a LoadBatch, and who is told them. */
-type Told = readonly [chunks: readonly Uint8Array[], hearers: readonly Hearer[]]
+/** Pieces of a LoadBatch, who is told them, and whether they hear with them that what they know holds. */
+type Told = { readonly chunks: readonly Uint8Array[]; readonly hearers: readonly Hearer[]; readonly hold: boolean }
 
 const BEHIND = -1
 const NEVER = 0
@@ -28,37 +28,39 @@ export class LoadTelling {
   readonly #before: number
   readonly #batch: LoadBatch
 
-  constructor(state: ControlState, now: Millis) {
+  /** `period`: from one round to the next. */
+  constructor(state: ControlState, period: Millis, now: Millis) {
     const { loads, loadShares, proxies, snapshot } = state
     this.#state = state
     this.#now = now
     loadShares.retain(proxies)
     this.#each = loadShares.each(snapshot.size, proxies.size)
     this.#before = loads.round
-    this.#batch = new LoadBatch(loads.takeDue(now, (id) => snapshot.waits(id)))
+    this.#batch = new LoadBatch(loads.takeDue(period, now, (id) => snapshot.waits(id)))
   }
 
   /** This round, for each of them; those that lack more than that are told nothing of it here. */
   round(hearers: readonly Hearer[]): readonly Told[] {
     if (hearers.length === 0) return []
-    if (this.#batch.size === 0) return [[[], hearers]]
+    if (this.#batch.size === 0) return [{ chunks: [], hearers, hold: false }]
     const groups = Map.groupBy(hearers, ([stream, session]) => {
       const group = this.#groupOf(stream)
       return session.loads.round === this.#before && session.loads.group === group ? group : BEHIND
     })
     return [...groups].map(([group, some]) => {
-      if (group === BEHIND) return [[], some]
+      if (group === BEHIND) return { chunks: [], hearers: some, hold: false }
       for (const [, session] of some) session.heardLoads(this.#state.loads.round, group)
-      return [this.#piecesOf(this.#batch, group), some]
+      const chunks = this.#piecesOf(this.#batch, group)
+      return { chunks, hearers: some, hold: chunks.length > 0 && this.#holdsSoon(some) }
     })
   }
 
   /** As messages of their own. Nobody waits for the answer to a load, so none is asked for. */
   messages(told: readonly Told[], anew = false): readonly Push[] {
-    return told.flatMap(([chunks, hearers]) => {
+    return told.flatMap(({ chunks, hearers, hold }) => {
       this.#state.counts.loadPushes += chunks.length * hearers.length
       const streams = hearers.map(([stream]) => stream)
-      return loadMessages(chunks, this.#state.snapshot.version, anew).map((bytes) => ({ streams, bytes }))
+      return loadMessages(chunks, this.#state.snapshot.version, { anew, hold }).map((bytes) => ({ streams, bytes }))
     })
   }
 
@@ -77,7 +79,7 @@ export class LoadTelling {
     const pushes: Push[] = []
     for (const [knows, alike] of Map.groupBy(turns, (hearer) => this.#knows(hearer)))
       for (const [group, some] of Map.groupBy(alike, ([stream]) => this.#groupOf(stream))) {
-        pushes.push(...this.messages([[this.#piecesOf(this.#lacks(knows), group), some]], knows === NEVER))
+        pushes.push(...this.messages([{ chunks: this.#piecesOf(this.#lacks(knows), group), hearers: some, hold: false }], knows === NEVER))
         for (const [, session] of some) session.heardLoads(round, group)
       }
     return pushes
@@ -87,11 +89,23 @@ export class LoadTelling {
   hold(hearers: readonly Hearer[]): readonly Push[] {
     const { loads, silence, snapshot } = this.#state
     if (!silence.wouldShow(this.#now)) return []
-    const due = hearers.filter((hearer) => hearer[1].holdDue(this.#now) && this.#knows(hearer) === loads.round)
+    const due = hearers.filter((hearer) => hearer[1].holdDue(this.#now, limits.loadHoldPeriod) && this.#knows(hearer) === loads.round)
     if (due.length === 0) return []
-    for (const [, session] of due) session.toldThatLoadsHold(this.#now)
-    this.#state.counts.loadHolds += due.length
+    this.#toldThatLoadsHold(due)
     return [{ streams: due.map(([stream]) => stream), bytes: tellThatLoadsHold(snapshot.version) }]
+  }
+
+  /** A word that would be due within half its period goes with what is told anyway: a message less for each of them. */
+  #holdsSoon(hearers: readonly Hearer[]): boolean {
+    const [, session] = hearers[0] ?? []
+    if (session?.holdDue(this.#now, limits.loadHoldPeriod / 2) !== true || !this.#state.silence.wouldShow(this.#now)) return false
+    this.#toldThatLoadsHold(hearers)
+    return true
+  }
+
+  #toldThatLoadsHold(hearers: readonly Hearer[]): void {
+    for (const [, session] of hearers) session.toldThatLoadsHold(this.#now)
+    this.#state.counts.loadHolds += hearers.length
   }
 
   /** The round up to which it knows of its part; one that has another part knows nothing of it. */
@@ -102,7 +116,7 @@ export class LoadTelling {
   /** Kept for a moment: newcomers that take turns are told the same bytes, of which the ages are as old as that. */
   #lacks(since: number): LoadBatch {
     const { loads, lackedLoads } = this.#state
-    if (lackedLoads.round !== loads.round || this.#now - lackedLoads.at >= limits.loadPushPeriod) {
+    if (lackedLoads.round !== loads.round || this.#now - lackedLoads.at >= limits.calmPushPeriod) {
       lackedLoads.round = loads.round
       lackedLoads.at = this.#now
       lackedLoads.since.clear()

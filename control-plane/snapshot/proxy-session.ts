@@ -72,6 +72,7 @@ export class ProxySession {
 
   /** The fleet had time to speak: what is still unknown is gone. */
   releaseHeld(): void {
+    if (this.#held.size === 0) return
     for (const id of this.#held.keys()) this.#owed.add(id)
     this.#held.clear()
   }
@@ -100,8 +101,9 @@ export class ProxySession {
     this.#loadsUpTo = { round, group }
   }
 
-  holdDue(now: Millis): boolean {
-    return now - this.#holdToldAt >= limits.loadHoldPeriod
+  /** `after`: ms since it was told last. */
+  holdDue(now: Millis, after: number): boolean {
+    return now - this.#holdToldAt >= after
   }
 
   toldThatLoadsHold(now: Millis): void {

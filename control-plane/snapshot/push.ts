@@ -4,6 +4,7 @@
  */
 import type { Millis } from '../../core/units.ts'
 import type { ControlState } from '../state.ts'
+import { calmPeriod } from './cadence.ts'
 import { makeDeltas } from './delta.ts'
 import { Greetings } from './greetings.ts'
 import { type Hearer, LoadTelling, type Push } from './load-telling.ts'
@@ -23,8 +24,9 @@ export function pushAll(state: ControlState, now: Millis): readonly Push[] {
     snapshot.takeChanged()
     return []
   }
-  const changed = takeRound(state, now)
-  const loads = new LoadTelling(state, now)
+  const period = calmPeriod(proxies.size, state.silence.wouldShow(now))
+  const changed = takeRound(state, period, now)
+  const loads = new LoadTelling(state, period, now)
   const pushes: Push[] = []
   const inStep: Hearer[] = []
   const newcomers: Hearer[] = []
@@ -42,30 +44,35 @@ export function pushAll(state: ControlState, now: Millis): readonly Push[] {
     if (first && !greetings.take()) continue
     const owed = session.takeOwed(snapshot, now)
     if (owed === 'all') newcomers.push(entry)
-    else if (owed !== undefined)
-      pushes.push(...send(state, { upserts: resourcesOf(state, owed.upserts), removed: owed.removed }, [], [entry]))
+    else if (owed !== undefined) pushes.push(...send(state, { upserts: resourcesOf(state, owed.upserts), removed: owed.removed }, [entry]))
     if (!first && !session.mustWait()) others.push(entry)
   }
-  if (newcomers.length > 0) pushes.push(...send(state, { upserts: [...snapshot.resources()], removed: [] }, [], newcomers))
+  if (newcomers.length > 0) pushes.push(...send(state, { upserts: [...snapshot.resources()], removed: [] }, newcomers))
   if (changed.length === 0) pushes.push(...loads.messages(loads.round(inStep)))
   else {
     const differences = { upserts: resourcesOf(state, changed), removed: changed.filter((id) => snapshot.get(id) === undefined) }
-    for (const [chunks, to] of loads.round(inStep)) pushes.push(...send(state, differences, chunks, to))
+    for (const { chunks, hearers, hold } of loads.round(inStep)) pushes.push(...send(state, differences, hearers, chunks, hold))
   }
   const all = [...inStep, ...others]
   return [...pushes, ...loads.messages(loads.round(others)), ...loads.rest(all), ...loads.hold(all)]
 }
 
-/** What changed, when it is time to tell it. */
-function takeRound({ snapshot, cadence, proxies }: ControlState, now: Millis): readonly string[] {
+/** What changed, when it is time to tell it, or when loads go anyway: one message is cheaper than two. */
+function takeRound({ snapshot, cadence, proxies, loads }: ControlState, period: Millis, now: Millis): readonly string[] {
   const { urgency } = snapshot
-  if (urgency === undefined || !cadence.due(urgency, proxies.size, now)) return []
+  if (urgency === undefined || !(loads.isDue(period, now) || cadence.due(urgency, proxies.size, period, now))) return []
   cadence.round(now)
   return snapshot.takeChanged()
 }
 
-function send(state: ControlState, differences: Differences, loads: readonly Uint8Array[], to: readonly Hearer[]): readonly Push[] {
-  const deltas = makeDeltas({ ...differences, loads }, state.snapshot.version, () => nextNonce(state))
+function send(
+  state: ControlState,
+  differences: Differences,
+  to: readonly Hearer[],
+  loads: readonly Uint8Array[] = [],
+  hold = false,
+): readonly Push[] {
+  const deltas = makeDeltas({ ...differences, loads, hold }, state.snapshot.version, () => nextNonce(state))
   const streams = to.map(([stream]) => stream)
   return deltas.map((delta) => {
     state.counts.pushes += to.length

@@ -5,6 +5,7 @@ import { ODDITIES, type Oddity } from '../fleet/agent-doubts.ts'
 import { STATE_NUMBER } from '../snapshot/resource.ts'
 import type { ControlState } from '../state.ts'
 import type { AgentCommands } from './agent-commands.ts'
+import type { HandOver } from './hand-over.ts'
 import type { LoopRunner } from './loop-runner.ts'
 import type { OutcomeExchange } from './share-outcomes.ts'
 import type { TelemetryIntake } from './telemetry-intake.ts'
@@ -21,6 +22,7 @@ export function controlMetrics(
   leftOut: LeftOut,
   commands: Pick<AgentCommands, 'ends'>,
   exchange: Pick<OutcomeExchange, 'counts'>,
+  handOver: Pick<HandOver, 'spentMs'>,
 ): ControlMetrics {
   const counter = (name: string, help: string, read: (state: ControlState) => number): void => {
     new Counter({
@@ -64,6 +66,7 @@ export function controlMetrics(
   counter('pushes_total', 'Endpoint deltas sent, one per proxy', (state) => state.counts.pushes)
   counter('load_pushes_total', 'Load updates sent, one per proxy', (state) => state.counts.loadPushes)
   counter('load_holds_total', 'Times that a proxy was told that loads it knows still hold', (state) => state.counts.loadHolds)
+  counter('hand_over_seconds_total', 'Time spent handing messages to proxies, beside ticks', () => handOver.spentMs / 1_000)
   counter('acks_total', 'Deltas that proxies took', (state) => state.counts.acks)
   counter('nacks_total', 'Deltas that proxies refused', (state) => state.counts.nacks)
   gauge('nodes', 'Nodes known', (state) => state.nodes.size)
@@ -117,7 +120,7 @@ export function controlMetrics(
   })
   const ticks = new Histogram({
     name: 'millrace_control_tick_seconds',
-    help: 'How long a tick took, with its pushes',
+    help: 'How long a tick took, with laying out what it pushes',
     buckets: [0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
     registers: [registry],
   })

@@ -8,7 +8,11 @@ import type { Push } from '../snapshot/push.ts'
 import { type Change, type ControlState, initialState } from '../state.ts'
 
 export type EffectPorts = {
+  /** What was to be pushed before is not with everybody yet. */
+  telling(): boolean
   push(push: Push): void
+  /** All of a tick, and it was timed. */
+  pushed(): void
   changed(change: Change): void
   /** To open a connection to a suspect. */
   ask(endpoint: string, address: string): void
@@ -48,7 +52,7 @@ export class LoopRunner {
 
   #tick(ports: EffectPorts): void {
     const began = this.#clock.now()
-    for (const effect of step(this.#state, { kind: 'tick' }, began))
+    for (const effect of step(this.#state, { kind: 'tick', telling: ports.telling() }, began))
       switch (effect.kind) {
         case 'push':
           ports.push(effect.push)
@@ -66,5 +70,6 @@ export class LoopRunner {
           effect satisfies never
       }
     ports.ticked(this.#clock.now() - began)
+    ports.pushed()
   }
 }

@@ -4,9 +4,9 @@ import type { GrpcService } from '../../core/edge/grpc-serve.ts'
 import type { Logger } from '../../core/edge/log.ts'
 import { limits } from '../../core/limits.ts'
 import { type ConnectRequest, ConnectResponse, MeshServiceService } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
-import type { Push } from '../snapshot/push.ts'
 import type { StreamId } from '../state.ts'
 import { type AskedProxy, ExplainDesk } from './explain-desk.ts'
+import { HandOver } from './hand-over.ts'
 import type { LoopRunner } from './loop-runner.ts'
 
 type Encoded = Buffer | ConnectResponse
@@ -20,6 +20,11 @@ export class MeshServer {
   readonly #dispatch: LoopRunner['dispatch']
   readonly #log: Logger
   readonly #seats = new Map<StreamId, Seat>()
+  readonly handOver = new HandOver({
+    write: (stream, message) => this.#write(stream, message),
+    now: () => performance.now(),
+    nextTurn: setImmediate,
+  })
   readonly explain = new ExplainDesk(() => this.#askable())
   #lastStream: StreamId = 0
 
@@ -37,16 +42,14 @@ export class MeshServer {
     return { name: 'millrace.mesh.v1.MeshService', definition: { connect }, handlers: { connect: (call: Call) => this.#connect(call) } }
   }
 
-  push({ streams, bytes }: Push): void {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-    for (const stream of streams) {
-      const call = this.#seats.get(stream)?.call
-      if (call !== undefined && !call.write(buffer)) this.#dispatch({ kind: 'proxy-blocked', stream, blocked: true })
-    }
+  #write(stream: StreamId, message: Buffer): void {
+    const call = this.#seats.get(stream)?.call
+    if (call !== undefined && !call.write(message)) this.#dispatch({ kind: 'proxy-blocked', stream, blocked: true })
   }
 
   /** Each proxy sees a clean end, keeps its last good picture and asks elsewhere. */
   close(): void {
+    this.handOver.drop()
     for (const { call } of this.#seats.values()) call.end()
   }
 

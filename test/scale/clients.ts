@@ -52,18 +52,18 @@ obey<ClientsPlan, ClientsCommand, ClientsNotice>(async (plan, tell) => {
   let seen: number[] = []
 
   const onDelta = (client: number, delta: PeerDelta): void => {
-    if (delta.upserts.length === 0) return
+    if (delta.count === 0) return
     if (client === 0)
-      for (const { endpoint } of delta.upserts) if (endpoint) held.set(endpoint.id, `${endpoint.state} ${endpoint.freshness}`)
+      for (const { endpoint } of delta.upserts()) if (endpoint) held.set(endpoint.id, `${endpoint.state} ${endpoint.freshness}`)
     if (whole < size) {
       // In its first picture a client hears of each endpoint once.
       const before = heldBy[client] ?? 0
-      heldBy[client] = before + delta.upserts.length
-      if (before < all.length && before + delta.upserts.length >= all.length && ++whole === size) tell({ kind: 'whole' })
+      heldBy[client] = before + delta.count
+      if (before < all.length && before + delta.count >= all.length && ++whole === size) tell({ kind: 'whole' })
     }
     const waits = missing[client]
     if (!watching || waits === undefined || waits.size === 0) return
-    for (const { endpoint } of delta.upserts) if (endpoint?.state === EndpointState.ENDPOINT_STATE_FAILED) waits.delete(endpoint.id)
+    for (const { endpoint } of delta.upserts()) if (endpoint?.state === EndpointState.ENDPOINT_STATE_FAILED) waits.delete(endpoint.id)
     if (waits.size > 0) return
     seen.push(machineNow())
     if (seen.length < size) return

@@ -1,5 +1,6 @@
 /** One mesh client as cheap as it can be: a connection of its own as a proxy has, bare gRPC messages, an ACK for each that asks for one. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
+import { BinaryReader } from '@bufbuild/protobuf/wire'
 import {
   ConnectRequest,
   ConnectResponse,
@@ -10,9 +11,10 @@ import {
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 
 const PREFIX_BYTES = 5
+/** What a client looks at: how many endpoints it is told, and when it asks for them which. */
 export type PeerDelta = Readonly<Pick<EndpointsDelta, 'nonce'>> & {
-  readonly upserts: readonly EndpointResource[]
-  readonly removed: readonly string[]
+  readonly count: number
+  upserts(): readonly EndpointResource[]
 }
 
 const WINDOW_BYTES = 8 * 2 ** 20
@@ -26,11 +28,11 @@ export const encodeMessage = (request: ConnectRequest): Buffer => {
 }
 
 /** What these clients look at is never in a message that wants no answer. */
-const LOADS_ALONE = { nonce: '', upserts: [], removed: [] } as const
+const LOADS_ALONE: PeerDelta = { nonce: '', count: 0, upserts: () => [] }
 
 /**
- * A control plane sends most messages to many proxies: who stands for many of them reads each once, and loads not at all, as a thousand proxies on hosts of
- * their own would do it beside one another.
+ * A control plane sends most messages to many proxies: who stands for many of them reads each once, and only what it is asked for, as a thousand proxies on
+ * hosts of their own would do it beside one another.
  */
 export class DeltaReader {
   readonly #known = new Map<string, PeerDelta>()
@@ -45,12 +47,32 @@ export class DeltaReader {
     if (nonce === '') return LOADS_ALONE
     const known = this.#known.get(nonce)
     if (known !== undefined) return known
-    const { message } = ConnectResponse.decode(bytes)
-    if (message?.$case !== 'endpoints') throw new Error('a message of the mesh stream that holds no endpoints')
-    this.#known.set(nonce, message.value)
+    let upserts: readonly EndpointResource[] | undefined
+    const delta: PeerDelta = { nonce, count: countUpserts(bytes), upserts: () => (upserts ??= decodeUpserts(bytes)) }
+    this.#known.set(nonce, delta)
     if (this.#known.size > this.#keptMax) this.#known.delete(this.#known.keys().next().value ?? '')
-    return message.value
+    return delta
   }
+}
+
+function decodeUpserts(bytes: Buffer): readonly EndpointResource[] {
+  const { message } = ConnectResponse.decode(bytes)
+  if (message?.$case !== 'endpoints') throw new Error('a message of the mesh stream that holds no endpoints')
+  return message.value.upserts
+}
+
+/** Field 2 of field 1. */
+function countUpserts(bytes: Buffer): number {
+  const reader = new BinaryReader(bytes)
+  reader.tag()
+  reader.uint32()
+  let count = 0
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag()
+    if (field === 2) count++
+    reader.skip(type)
+  }
+  return count
 }
 
 /** Field 1 of field 1, when a message begins with it; its length is below 128. */

@@ -25,6 +25,9 @@ const SEQUENCE_TAG = 0x18
 const FULL_TAG = 0x28
 /** A number that occurs nowhere else in a report marks where a queue's depth is written. */
 const QUEUE_MARK = 1234.0625
+/** The same for how much of a GPU is in use, which moves with the queue. */
+const USE_MARK = 0.4321
+const QUEUE_OF_FULL_USE = 100
 
 /** The one node whose servers offer a model that nobody else has. */
 export const WATCHED_NODE = 0
@@ -41,7 +44,7 @@ const gpu = (at: number, index: number): GpuReport =>
     name: 'NVIDIA H100 80GB HBM3',
     pciBusId: `00000000:${(0x18 + index).toString(16).toUpperCase()}:00.0`,
     index,
-    utilization: 0.72,
+    utilization: USE_MARK,
     memoryUtilization: 0.41,
     memoryTotalBytes: 85_520_809_984n,
     memoryUsedBytes: 71_300_000_000n,
@@ -79,6 +82,7 @@ type Template = {
   readonly sequenceAt: number
   readonly fullAt: number
   readonly queuesAt: readonly number[]
+  readonly usesAt: readonly number[]
   readonly healthsAt: readonly number[]
 }
 
@@ -114,7 +118,9 @@ export class NodeSpeech {
 
   /** All that is known; or, not `full`, GPUs and endpoints that changed, which on a busy host are all. */
   whole(full: boolean, queueDepth: number): Buffer {
-    for (const at of this.#whole.queuesAt) this.#whole.bytes.writeDoubleLE(queueDepth, at)
+    const { bytes, queuesAt, usesAt } = this.#whole
+    for (const at of queuesAt) bytes.writeDoubleLE(queueDepth, at)
+    for (const at of usesAt) bytes.writeDoubleLE(queueDepth / QUEUE_OF_FULL_USE, at)
     return this.#next(this.#whole, full)
   }
 
@@ -139,7 +145,8 @@ function frame(mesh: string, at: number, report: NodeReport): Template {
   const head = Buffer.from(`PUB ${telemetrySubject(mesh, node)} ${payload.length}\r\n`)
   const bytes = Buffer.concat([head, payload, Buffer.from('\r\n')])
   const sequenceAt = head.length + names.length + 1
-  return { bytes, sequenceAt, fullAt: sequenceAt + SEQUENCE_BYTES + 1, queuesAt: placesOf(bytes, QUEUE_MARK), healthsAt: [] }
+  const fullAt = sequenceAt + SEQUENCE_BYTES + 1
+  return { bytes, sequenceAt, fullAt, queuesAt: placesOf(bytes, QUEUE_MARK), usesAt: placesOf(bytes, USE_MARK), healthsAt: [] }
 }
 
 function placesOf(bytes: Buffer, mark: number): readonly number[] {

@@ -75,7 +75,7 @@ One machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, $
   between, a full report every 10 s. Eight GPUs; every fourth node has two servers, so 10,000 nodes are 12,500 endpoints. A node whose load moves
   sends all its GPUs and servers in each report, about 2.4 KB.
 - **Proxies** are mesh clients with a connection each, over real gRPC, that acknowledge whatever asks for it and report outcomes once a second. They come
-  one after the other, 16 to a generator at a time, and do not decode loads, which a thousand hosts would do beside one another.
+  one after the other, 16 to a generator at a time, and decode only what is looked at, which a thousand hosts would do beside one another.
 - All share the machine's ${machine.cores} cores, unpinned: NATS and the generators compete with what is measured, so CPU per unit is the steady number and the loop's
   delay is the less steady one (it holds what the system's scheduler adds; a tick alone shows in it).
 - Each row: warmed for ${run.spans.warmSeconds} s after the whole fleet is known and every client holds it and hears that its loads hold, then measured for ${run.spans.seconds} s, once.

@@ -162,7 +162,7 @@ export class Stage {
       reports: of('millrace_control_reports_total'),
       drops: of('millrace_control_report_drops_total'),
       ticks: of('millrace_control_tick_seconds_count'),
-      tickSeconds: of('millrace_control_tick_seconds_sum'),
+      tickSeconds: of('millrace_control_tick_seconds_sum') + of('millrace_control_hand_over_seconds_total'),
       messages: counts.messages,
       bytes: counts.bytes,
       acks: counts.acks,

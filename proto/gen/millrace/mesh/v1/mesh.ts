@@ -253,7 +253,7 @@ export interface EndpointsDelta {
   nonce: string;
   upserts: EndpointResource[];
   removed: string[];
-  /** Load alone, for endpoints already known: at most every 250 ms, quantised, and only what moved. */
+  /** Load alone, for endpoints already known: at most every 250 ms (500 ms from a thousand proxies on), quantised, and only what moved. */
   loads: LoadUpdate[];
   /** Hash of the whole set after this delta; shown in metrics and `admin`. */
   snapshotVersion: string;

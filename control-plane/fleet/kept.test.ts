@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { EndpointReport, GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { keptEndpoint, keptGpu } from './kept.ts'
+
+const gpu = (fields: Partial<GpuReport> = {}): GpuReport =>
+  GpuReport.fromPartial({
+    uuid: 'GPU-1',
+    name: 'H100',
+    temperatureCelsius: 60,
+    memoryUsedBytes: 7n,
+    state: GpuState.GPU_STATE_OK,
+    ...fields,
+  })
+const endpoint = (fields: Partial<EndpointReport> = {}): EndpointReport =>
+  EndpointReport.fromPartial({
+    ...{ id: 'a/t', address: 'h:1', models: ['m'], gpuUuids: ['GPU-1'], load: { running: 3 }, loadSources: { running: 'page' } },
+    ...fields,
+  })
+
+test('what says the same stays the object that it was', () => {
+  const [before, served] = [gpu(), endpoint()]
+  expect(keptGpu(before, gpu())).toBe(before)
+  expect(keptEndpoint(served, endpoint())).toBe(served)
+})
+
+/** Each field that a report can have, changed. */
+test.each(
+  Object.entries(
+    GpuReport.fromPartial({
+      ...{ uuid: 'x', name: 'x', pciBusId: 'x', index: 9, utilization: 0.9, memoryUtilization: 0.9, memoryTotalBytes: 9n },
+      ...{ memoryUsedBytes: 9n, temperatureCelsius: 99, powerDrawWatts: 9, powerLimitWatts: 9, smClockMhz: 9, smClockMaxMhz: 9 },
+      ...{ throttleReasons: 9n, eccUncorrected: 9n, migEnabled: true, recoveryAction: 'x', state: GpuState.GPU_STATE_FAILED },
+      ...{ stateReason: 'x', driverVersion: 'x', eccCorrected: 9n, remapPending: true, performanceState: 'x', faultAction: 2 },
+      ...{ migInstances: [{ uuid: 'MIG-1' }] },
+    }),
+  ),
+)('a GPU of which %s changed is what was said last', (field, value) => {
+  expect(keptGpu(gpu(), gpu({ [field]: value }))).toEqual(gpu({ [field]: value }))
+})
+
+test.each(
+  Object.entries(
+    EndpointReport.fromPartial({
+      ...{ id: 'x', address: 'x', protocol: 2, models: ['x'], gpuUuids: ['x', 'y'], gpuBinding: 1, health: 3, healthReason: 'x' },
+      ...{ probeLatencyMs: 9, capacity: 9, load: { running: 9 }, serverKind: 'x', loadSources: { running: 'x' } },
+    }),
+  ),
+)('an endpoint of which %s changed is what was said last', (field, value) => {
+  expect(keptEndpoint(endpoint(), endpoint({ [field]: value }))).toEqual(endpoint({ [field]: value }))
+})
+
+test('lists and loads that did not change stay, whatever else did', () => {
+  const before = endpoint()
+  const after = keptEndpoint(before, endpoint({ capacity: 5 }))
+  expect(
+    [after.models, after.gpuUuids, after.load, after.loadSources].map(
+      (part, at) => part === [before.models, before.gpuUuids, before.load, before.loadSources][at],
+    ),
+  ).toEqual([true, true, true, true])
+  expect(keptEndpoint(before, endpoint({ load: undefined })).load).toBeUndefined()
+})

@@ -16,6 +16,7 @@ import { type AgentConfig, configSchema, readConfig } from './config.ts'
 import { SampleLoop } from './sample-loop.ts'
 import { AgentHealth } from './wire/agent-health.ts'
 import { type AgentCounts, agentCounts, sensorGauges } from './wire/agent-metrics.ts'
+import { lookWhenDue } from './wire/beat.ts'
 import { faultMemory } from './wire/fault-memory.ts'
 import { openSensors, type Sensors } from './wire/open-sensors.ts'
 import { reportPublisher } from './wire/publish-report.ts'
@@ -61,6 +62,7 @@ async function run(config: AgentConfig): Promise<void> {
     clock: systemClock,
     log,
     onChange: lookSoon,
+    onRead: lookSoon,
     memory: config.stateDir === undefined ? undefined : faultMemory(config.stateDir, log),
     counts: counts.ofSensors(() => sensors.servers.reports()),
   })
@@ -70,12 +72,12 @@ async function run(config: AgentConfig): Promise<void> {
 
   await firstLook(sensors.servers)
   health.looked()
-  const timer = setInterval(() => {
+  sensors.beat.atSamples(() => {
     counts.sampled()
     health.looked()
-    loop.look()
-  }, limits.samplePeriod)
-  life.onStop('samples', () => clearInterval(timer))
+  })
+  const stopLooking = lookWhenDue(sensors.beat, { reading: sensors.servers.reading, due: () => loop.due(), look: () => loop.look() })
+  life.onStop('samples', stopLooking)
   await obey(config, loop, { sensors, link, calls, log, counts })
   announceReady('agent', { metrics: page.address })
 }

@@ -16,7 +16,7 @@ import {
   XidAction,
 } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { xidEvents } from './gpu/faults.ts'
-import { changedSince, doubted, planReport, type Sample, type Sent } from './report/plan-report.ts'
+import { changedSince, doubted, isDue, planReport, type Sample, type Sent } from './report/plan-report.ts'
 
 export type Ports = {
   readonly clock: Clock
@@ -48,7 +48,12 @@ export class SampleLoop {
     this.#self = self
   }
 
-  /** On every sample period, and whenever a part saw a state change. */
+  /** A report is due, whatever there is to see. */
+  due(): boolean {
+    return isDue(this.#sent, this.#ports.clock.now())
+  }
+
+  /** When a report is due, and whenever a part saw a state change or a load. */
   look(): void {
     const { clock, wallClock, gpus, xids, endpoints, host, publish } = this.#ports
     const now = clock.now()

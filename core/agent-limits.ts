@@ -22,7 +22,8 @@ export const agentLimits = {
   workSilenceMax: seconds(120),
   /** A first report waits so long for a first look at every server, so that an agent that starts anew does not call a ready server unknown. */
   firstLookMax: seconds(2),
-  modelListPeriod: seconds(2),
+  /** Asked at the first report's time after it: every fourth. */
+  modelListPeriod: millis(1_750),
   /** An agent that has not looked for longer stands still. */
   lookSilenceMax: seconds(5),
   /** How often files of servers are looked at, how many of a folder, and how large one may be. */
@@ -69,17 +70,16 @@ export const agentLimits = {
   migInstancesPerGpuMax: 64,
   computeAppsMax: 4_096,
   /** How often it is asked which processes use which GPU, and how soon after a server came or went. */
-  bindingPeriod: seconds(10),
+  bindingPeriod: seconds(30),
   bindingGap: seconds(1),
   /** Processes on GPUs, with all that they descend from, and files of each that are looked at. */
   processesReadMax: 1_000,
   filesReadPerProcessMax: 65_536,
   hostPeriod: seconds(1),
-  /** A server that is well is asked for its health this often, over a connection that stands; whose loss, or a bad answer, has it asked so soon after. */
-  healthPeriod: millis(500),
+  /** A server that is well is asked for its health at every report's time, over a connection that stands; whose loss, or a bad answer, has it asked so soon after. */
   healthAgain: millis(100),
-  /** Then the connection is a fresh one, which also asks whether the port still accepts. */
-  healthConnectionAge: seconds(2),
+  /** Then the connection is a fresh one, which also asks whether the port still accepts: every fourth question. */
+  healthConnectionAge: millis(1_750),
   /** A load older than this is unknown. */
   loadAgeMax: seconds(2),
   modelsPerEndpointMax: 1_000,

@@ -361,7 +361,7 @@ assert(limits.addressesPerNameMax <= limits.upstreamConnectionsMax, 'each addres
 assert(limits.settingsTimeout > limits.connectTimeout, 'SETTINGS come behind the connection')
 assert(limits.frameSizeMax === 16_384, 'a frame that we may receive is one that every peer must take')
 assert(limits.retryCopyMax >= limits.scanBudget, 'what was buffered to route a request can also be sent twice')
-assert(limits.reportPeriod >= limits.samplePeriod, 'a report has a sample to tell of')
+assert(limits.reportPeriod % limits.samplePeriod === 0, 'a report has a sample to tell of')
 assert(limits.kernelLogPoll < limits.samplePeriod, 'a fault in the log of the kernel is known before the next sample')
 assert(limits.healthAgain < limits.samplePeriod, 'what is in doubt is asked sooner than what has failed')
 assert(limits.loadAgeMax > limits.probeTimeout + limits.reportPeriod, 'one slow page does not make a load unknown')

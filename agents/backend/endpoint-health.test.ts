@@ -41,8 +41,8 @@ test('a server that never answered says why it is still starting', () => {
   expect(stepHealth(FRESH_HEALTH, refused)).toEqual({ state: 'starting', reason: 'refused' })
 })
 
-test.each<[string, Evidence[], boolean, number]>([
-  ['a well one over a connection that stands: less often', [ready], true, limits.healthPeriod],
+test.each<[string, Evidence[], boolean, number | 'next-report']>([
+  ['a well one over a connection that stands: with the next report', [ready], true, 'next-report'],
   ['a well one that closes each connection: at every sample', [ready], false, limits.samplePeriod],
   ['one in doubt: soon', [ready, slow], true, limits.healthAgain],
   ['a busy one in doubt: soon', [full, loading], false, limits.healthAgain],

@@ -45,9 +45,9 @@ export function stepHealth(health: Health, evidence: Evidence): Health {
  * How long after an answer it is asked again: soon when in doubt, and less often while all is well and `watched`, that is, while the loss of a standing
  * connection would tell.
  */
-export function askedAgainIn(health: Health, watched: boolean): Millis {
+export function askedAgainIn(health: Health, watched: boolean): Millis | 'next-report' {
   if ((health.state === 'ready' || health.state === 'busy') && health.doubt) return limits.healthAgain
-  return health.state === 'ready' && watched ? limits.healthPeriod : limits.samplePeriod
+  return health.state === 'ready' && watched ? 'next-report' : limits.samplePeriod
 }
 
 export function healthOf(health: Health): Pick<EndpointReport, 'health' | 'healthReason'> {

@@ -77,12 +77,21 @@ export function advertisedSpec(row: ServerRow, host: string | undefined): Server
 /** Undefined when the server has no such door, as far as is known. */
 export function urlOf(spec: ServerSpec, page: Page, model = ''): string | undefined {
   const path = page.path.replace('{model}', encodeURIComponent(model))
-  const at: Readonly<Record<Door, string | undefined>> = {
-    http: `http://${spec.http}`,
-    metrics: spec.metricsUrl && new URL(spec.metricsUrl).origin,
-    management: spec.management && `http://${spec.management}`,
+  const origin = originOf(spec, page.door)
+  return origin === undefined ? undefined : `${origin}${path}`
+}
+
+function originOf({ http, metricsUrl, management }: ServerSpec, door: Door): string | undefined {
+  switch (door) {
+    case 'http':
+      return `http://${http}`
+    case 'metrics':
+      return metricsUrl && new URL(metricsUrl).origin
+    case 'management':
+      return management && `http://${management}`
+    default:
+      return door satisfies never
   }
-  return at[page.door] === undefined ? undefined : `${at[page.door]}${path}`
 }
 
 export type Clash = { readonly at: number; readonly field: keyof typeof OWN_TO_EACH; readonly problem: string }

@@ -56,6 +56,8 @@ export const withoutMeasurements = (table: GpuTable): readonly GpuReport[] =>
 
 function turnPage(table: GpuTable, uuid: string): GpuTable {
   if (!table.block.has(uuid)) return table
+  // As nearly always: all are there, and rows come by the dozen each second.
+  if (table.block.size === table.gpus.size) return { ...table, block: new Set() }
   const gpus = [...table.gpus].map(([known, gpu]): [string, GpuReport] => [
     known,
     table.block.has(known) ? gpu : lost(gpu, 'nvidia-smi no longer lists this GPU'),

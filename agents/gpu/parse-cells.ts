@@ -24,14 +24,14 @@ const NOT_A_VALUE = new Set([
 const known = (cell: string): boolean => !NOT_A_VALUE.has(cell) && !cell.startsWith('[')
 
 /** What a cell says that stands for the whole GPU. Looked for in the row at once: most rows have dozens of cells and none that says so. */
-const FATAL: readonly { readonly words: RegExp; readonly reason: string }[] = [
-  { words: /(?:^|,)\[?GPU is lost\]?(?:,|$)/i, reason: 'the GPU is lost' },
-  { words: /(?:^|,)\[?GPU requires reset\]?(?:,|$)/i, reason: 'the GPU requires a reset' },
+const FATAL: readonly { readonly words: string; readonly cell: RegExp; readonly reason: string }[] = [
+  { words: 'gpu is lost', cell: /(?:^|,)\[?gpu is lost\]?(?:,|$)/, reason: 'the GPU is lost' },
+  { words: 'gpu requires reset', cell: /(?:^|,)\[?gpu requires reset\]?(?:,|$)/, reason: 'the GPU requires a reset' },
 ]
 
 export function fatalReason(cells: readonly string[]): string | undefined {
-  const row = cells.join()
-  return FATAL.find(({ words }) => words.test(row))?.reason
+  const row = cells.join().toLowerCase()
+  return FATAL.find(({ words, cell }) => row.includes(words) && cell.test(row))?.reason
 }
 
 export function numberCell(cell: string, least: number, most: number): number | undefined {

@@ -56,13 +56,14 @@ const FAILURES: readonly { readonly words: RegExp; readonly failure: RunFailure 
 
 export function parseSmiLine(line: string, query: Query): SmiLine {
   const text = line.trim()
+  // First, as nearly all lines are: the others are found by searching all of the line.
+  const gpu = parseRow(text, query)
+  if (gpu !== undefined) return { kind: 'gpu', gpu }
   const lost = LOST.exec(text)
   const pciBusId = lost === null ? undefined : busIdCell(lost[1] ?? '')
   if (pciBusId !== undefined) return { kind: 'lost', pciBusId, reason: lost?.[2]?.trim().slice(0, 200) || 'GPU is lost' }
   const refused = FIELD_REFUSED.exec(text)?.[1]
   if (refused !== undefined) return { kind: 'field-refused', name: refused }
-  const gpu = parseRow(text, query)
-  if (gpu !== undefined) return { kind: 'gpu', gpu }
   const failed = FAILURES.find(({ words }) => words.test(text))
   return failed === undefined ? { kind: 'noise' } : { kind: 'run-failed', failure: failed.failure }
 }

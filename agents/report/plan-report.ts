@@ -33,10 +33,13 @@ const DUE = limits.reportPeriod - limits.samplePeriod / 2
 const QUEUE_STEP = 2
 const QUEUE_SHARE = 0.25
 
+/** A report goes now, whatever the sample. */
+export const isDue = (sent: Sent | undefined, now: Millis): boolean => sent === undefined || now >= sent.fullBy || now - sent.at >= DUE
+
 /** `sent` is undefined when receivers may know nothing, or something else. */
 export function planReport(sent: Sent | undefined, sample: Sample, now: Millis): Plan {
   if (sent === undefined || now >= sent.fullBy || listsDiffer(sent.sample, sample)) return 'full'
-  if (now - sent.at >= DUE || stateChanged(sent.sample, sample) || queueMoved(sent.sample, sample)) return 'delta'
+  if (isDue(sent, now) || stateChanged(sent.sample, sample) || queueMoved(sent.sample, sample)) return 'delta'
   return 'nothing'
 }
 

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type Millis, millis } from '../../core/units.ts'
 import { askAgain } from './again.ts'
+import { startBeat } from './beat.ts'
 
 const GAP = millis(100)
 const clock = { now: () => millis(performance.now()) }
@@ -9,10 +10,12 @@ beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
 
 /** Asks whose answers say how long to wait; notes when each began, from the start on. */
-function asker(pause: Millis) {
+function asker(pause: Millis | 'next-report') {
+  const beat = startBeat()
+  onTestFinished(() => beat.stop())
   const start = clock.now()
   const began: number[] = []
-  const asking = askAgain(clock, GAP, async () => {
+  const asking = askAgain({ clock, beat, gapMin: GAP }, async () => {
     began.push(Math.round(clock.now() - start))
     return pause
   })
@@ -25,6 +28,16 @@ test('it asks at once, and then as each answer says', async () => {
   await asking.stop()
   await vi.advanceTimersByTimeAsync(2_000)
   expect(began).toEqual([0, 500, 1_000])
+})
+
+test('one that is to be asked at the times of reports is, also after news between two of them', async () => {
+  const { began, asking } = asker('next-report')
+  await vi.advanceTimersByTimeAsync(1_200)
+  asking.soon()
+  await vi.advanceTimersByTimeAsync(400)
+  await asking.stop()
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(began).toEqual([0, 500, 1_000, 1_200, 1_500])
 })
 
 test('news brings the next question forward, but not closer to the last one than the gap', async () => {
@@ -43,7 +56,9 @@ test('news during a question has another one follow, and never two at once', asy
   let answer: () => void = () => {}
   let under = 0
   let most = 0
-  const asking = askAgain(clock, GAP, async () => {
+  const beat = startBeat()
+  onTestFinished(() => beat.stop())
+  const asking = askAgain({ clock, beat, gapMin: GAP }, async () => {
     most = Math.max(most, ++under)
     await new Promise<void>((resolve) => (answer = resolve))
     under--

@@ -19,7 +19,7 @@ export async function checkHost(config: AgentConfig, json: boolean): Promise<boo
   const log = createLog('agent', 'silent')
   const ofServer = () => ({ onVerdict: nothing, onScrape: nothing })
   const counts = { onStart: nothing, onAnswer: nothing, onXid: nothing, onOverrun: nothing, ofServer }
-  const sensors = openSensors({ config, clock: systemClock, log, onChange: nothing, memory: undefined, counts })
+  const sensors = openSensors({ config, clock: systemClock, log, onChange: nothing, onRead: nothing, memory: undefined, counts })
   try {
     const [problem] = await Promise.all([busProblem(config), looked(config, sensors)])
     const sights: Sights = {

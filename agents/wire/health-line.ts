@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../../core/clock.ts'
 import { limits } from '../../core/limits.ts'
 import { kib, type Millis } from '../../core/units.ts'
-import { type HttpAnswer, httpAsk } from './http-ask.ts'
+import { type HttpAnswer, httpAsk, pageAt } from './http-ask.ts'
 
 export type HealthLine = {
   ask(url: string): Promise<HttpAnswer>
@@ -33,7 +33,11 @@ export function healthLine(clock: Clock, onLoss: () => void): HealthLine {
       if (lost) onLoss()
     })
   })
-  const askOnce = (url: string): Promise<HttpAnswer> => httpAsk(url, limits.probeTimeout, HEALTH_ANSWER_MAX, undefined, agent)
+  let page = { url: '', parsed: {} }
+  const askOnce = (url: string): Promise<HttpAnswer> => {
+    if (page.url !== url) page = { url, parsed: pageAt(url) }
+    return httpAsk(page.parsed, limits.probeTimeout, HEALTH_ANSWER_MAX, undefined, agent)
+  }
   return {
     async ask(url) {
       if (idle !== undefined && clock.now() - idle.since >= limits.healthConnectionAge) {

@@ -1,5 +1,6 @@
 /** One HTTP request, with a limit of time and of size. Every way in which it can go wrong is an answer, never an exception. */
-import { Agent, request } from 'node:http'
+import { Agent, type RequestOptions, request } from 'node:http'
+import { urlToHttpOptions } from 'node:url'
 import { type Bytes, type Millis, millis } from '../../core/units.ts'
 
 export type HttpAnswer =
@@ -12,16 +13,24 @@ export type HttpAnswer =
 export type HttpPost = { readonly json: string; readonly signal: AbortSignal }
 
 /** Keeps one connection for questions that come often and are not to find out whether the port still accepts. */
-export const keptConnection = (): Agent => new Agent({ keepAlive: true, maxSockets: 1, timeout: KEPT_IDLE_MAX })
+export const keptConnection = (): Agent => new Agent({ keepAlive: true, maxSockets: 1 })
 
-const KEPT_IDLE_MAX = millis(5_000)
+/** Of a page that is asked for again and again, read once. */
+export const pageAt = (url: string): RequestOptions => urlToHttpOptions(new URL(url))
 
 /** A GET, or a POST that can be given up. Without `kept` on a fresh connection, which also asks whether the port still accepts. */
-export function httpAsk(url: string, timeout: Millis, bodyMax: Bytes, post?: HttpPost, kept?: Agent): Promise<HttpAnswer> {
+export function httpAsk(
+  page: string | RequestOptions,
+  timeout: Millis,
+  bodyMax: Bytes,
+  post?: HttpPost,
+  kept?: Agent,
+): Promise<HttpAnswer> {
   return new Promise((resolve) => {
     const began = performance.now()
     const how = post === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, signal: post.signal }
-    const asked = request(url, { agent: kept ?? false, ...how }, (response) => {
+    const where = typeof page === 'string' ? pageAt(page) : page
+    const asked = request({ ...where, agent: kept ?? false, ...how }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {

@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/edge/log.ts'
 import { endpointId } from '../../core/ids.ts'
 import { bindGpus } from '../discovery/gpu-wish.ts'
+import { type Beat, startBeat } from './beat.ts'
 import { bindServers } from './bind-servers.ts'
 import { type FollowedServers, followServers, type ServerSources } from './follow-servers.ts'
 import { followKernelLog, type KernelLog, sourcesOf } from './kernel-log.ts'
@@ -14,6 +15,7 @@ import { type FaultWatch, type FaultWatchOptions, watchFaults } from './watch-fa
 import { type ServerWatches, watchServers } from './watch-servers.ts'
 
 export type Sensors = {
+  readonly beat: Beat
   readonly smi: SmiRunner
   readonly faults: FaultWatch
   readonly kernelLog: KernelLog
@@ -28,6 +30,8 @@ export type SensorOptions = {
   readonly log: Logger
   /** A state changed that is to be told at once. */
   readonly onChange: () => void
+  /** All servers were asked for their load, and have answered or not. */
+  readonly onRead: () => void
   readonly memory: FaultWatchOptions['memory']
   readonly counts: Pick<SmiRunnerOptions, 'onStart' | 'onAnswer'> & {
     readonly onXid: (action: string) => void
@@ -36,9 +40,10 @@ export type SensorOptions = {
   }
 }
 
-export function openSensors({ config, clock, log, onChange, memory, counts }: SensorOptions): Sensors {
+export function openSensors({ config, clock, log, onChange, onRead, memory, counts }: SensorOptions): Sensors {
   const { onStart, onAnswer, onXid, onOverrun } = counts
-  const smi = runNvidiaSmi({ program: config.nvidiaSmi, clock, log, onChange, onStart, onAnswer })
+  const beat = startBeat()
+  const smi = runNvidiaSmi({ program: config.nvidiaSmi, clock, beat, log, onChange, onStart, onAnswer })
   const faults = watchFaults({ gpus: smi.gpus, clock, log, onChange, onXid, memory })
   const kernelLog = followKernelLog({ sources: sourcesOf(config.kernelLog), log, onText: faults.read, onOverrun })
   const binder = bindServers({ apps: smi.computeApps, listening: socketsListeningOn, processes: readProcesses, log, onChange })
@@ -48,7 +53,9 @@ export function openSensors({ config, clock, log, onChange, memory, counts }: Se
       id,
       gpus: () => bindGpus(spec.gpus, spec.gpus === undefined ? binder.gpusOf(spec) : undefined, faults.gpus().gpus),
       clock,
+      beat,
       log,
+      onRead: () => void (servers.reading() || onRead()),
       onChange() {
         binder.askSoon()
         onChange()
@@ -58,12 +65,14 @@ export function openSensors({ config, clock, log, onChange, memory, counts }: Se
   })
   const followed = followServers(config, clock, log, servers.become)
   return {
+    beat,
     smi,
     faults,
     kernelLog,
     servers,
     followed,
     async close() {
+      beat.stop()
       await followed.close()
       await servers.close()
       await binder.close()

@@ -6,6 +6,7 @@ import { Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { protocolOf } from '../backend/kinds.ts'
 import type { BoundGpus } from '../discovery/gpu-wish.ts'
 import type { ServerSpec } from '../discovery/server-spec.ts'
+import type { Beat } from './beat.ts'
 import { type DeepProbeOptions, deepProbe } from './deep-probe.ts'
 import type { KserveClient } from './kserve-client.ts'
 import { modelLister } from './list-models.ts'
@@ -17,8 +18,10 @@ export type OpenServerOptions = {
   readonly id: string
   readonly gpus: () => BoundGpus
   readonly clock: Clock
+  readonly beat: Beat
   readonly log: Logger
   readonly onChange: () => void
+  readonly onRead: () => void
   readonly onVerdict: DeepProbeOptions['onVerdict']
   readonly onScrape: (scrape: Scrape) => void
 }

@@ -9,6 +9,7 @@ import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { GpuState, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { FULL_QUERY } from '../gpu/query.ts'
+import { startBeat } from './beat.ts'
 import { runNvidiaSmi } from './run-nvidia-smi.ts'
 
 const SIMULATED = fileURLToPath(new URL('../../sim/nvidia-smi/nvidia-smi', import.meta.url))
@@ -30,9 +31,12 @@ function run(program: string, capture = 'h100') {
   let starts = 0
   let changes = 0
   const answers: string[] = []
+  const beat = startBeat()
+  onTestFinished(() => beat.stop())
   const runner = runNvidiaSmi({
     program,
     clock,
+    beat,
     log,
     onChange: () => changes++,
     onStart: () => starts++,

@@ -13,6 +13,7 @@ import type { Ports } from '../sample-loop.ts'
 import { askComputeApps, type ComputeApps } from './ask-compute-apps.ts'
 import { askDetails } from './ask-details.ts'
 import { smiAsker } from './ask-nvidia-smi.ts'
+import type { Beat } from './beat.ts'
 import { splitLines } from './split-lines.ts'
 
 export type SmiRunner = {
@@ -25,6 +26,7 @@ export type SmiRunnerOptions = {
   /** A name on PATH, or a path. */
   readonly program: string
   readonly clock: Clock
+  readonly beat: Beat
   readonly log: Logger
   /** The telemetry as a whole, or a GPU, changed its state. */
   readonly onChange: () => void
@@ -36,7 +38,7 @@ export type SmiRunnerOptions = {
 const STOP_PATIENCE_MS = 1_000
 
 export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
-  const { program, clock, log } = options
+  const { program, clock, beat, log } = options
   let watch = FRESH_WATCH
   let child: ChildProcess | undefined
   let killed = false
@@ -125,7 +127,7 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
     }
   }
   turn()
-  const timer = setInterval(turn, limits.samplePeriod)
+  const leave = beat.atSamples(turn)
   return {
     gpus: () => ({ gpus, ...telemetryOf(watch) }),
     async computeApps() {
@@ -135,7 +137,7 @@ export function runNvidiaSmi(options: SmiRunnerOptions): SmiRunner {
     },
     async close() {
       closing = true
-      clearInterval(timer)
+      leave()
       await asker.close()
       const last = child
       if (last === undefined) return

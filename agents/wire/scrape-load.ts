@@ -9,7 +9,7 @@ import { type DatedReading, loadOf, withReading } from '../backend/load-of.ts'
 import { rateSpanOf, readLoad } from '../backend/read-load.ts'
 import type { Reading } from '../backend/reading.ts'
 import { type ServerSpec, urlOf } from '../discovery/server-spec.ts'
-import { type HttpAnswer, httpAsk, keptConnection } from './http-ask.ts'
+import { type HttpAnswer, httpAsk, keptConnection, pageAt } from './http-ask.ts'
 
 /** How an attempt to read the metrics page ended. `status` is any other than 200. */
 export const SCRAPES = ['read', 'status', 'refused', 'timeout', 'too-large', 'too-many-samples', 'broken'] as const
@@ -37,7 +37,9 @@ export function loadScraper({ id, spec, clock, log, onScrape, onReading }: Scrap
   const page = KINDS[spec.kind].load
   const span = rateSpanOf(spec.kind)
   const kept = keptConnection()
+  const metricsPage = spec.metricsUrl === undefined ? undefined : pageAt(spec.metricsUrl)
   let readings: readonly DatedReading[] = []
+  let known = UNKNOWN
   let bodies: readonly string[] = []
   let bodiesAt: Millis | undefined
   let notBefore = millis(0)
@@ -49,8 +51,8 @@ export function loadScraper({ id, spec, clock, log, onScrape, onReading }: Scrap
   }
 
   const readPage = async (): Promise<string | undefined> => {
-    if (spec.metricsUrl === undefined) return undefined
-    const answer = await httpAsk(spec.metricsUrl, limits.probeTimeout, limits.metricsPageMax, undefined, kept)
+    if (metricsPage === undefined) return undefined
+    const answer = await httpAsk(metricsPage, limits.probeTimeout, limits.metricsPageMax, undefined, kept)
     if (answer.kind === 'answer' && answer.status === 200) return answer.body
     unread(answer.kind === 'answer' ? 'status' : answer.kind, shown(answer))
     return undefined
@@ -72,11 +74,12 @@ export function loadScraper({ id, spec, clock, log, onScrape, onReading }: Scrap
       else if (text !== undefined) onScrape?.('read')
       const at = clock.now()
       readings = withReading(readings, { at, reading }, span)
+      known = loadOf(readings, span)
       onReading?.(at, reading)
     },
     load() {
       const last = readings.at(-1)
-      return last === undefined || clock.now() - last.at > limits.loadAgeMax ? UNKNOWN : loadOf(readings, span)
+      return last === undefined || clock.now() - last.at > limits.loadAgeMax ? UNKNOWN : known
     },
     close: () => kept.destroy(),
   }

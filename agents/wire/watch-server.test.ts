@@ -7,6 +7,7 @@ import { limits } from '../../core/limits.ts'
 import { kib, millis } from '../../core/units.ts'
 import { EndpointHealth, GpuBinding } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { specOf } from '../discovery/server-spec.ts'
+import { startBeat } from './beat.ts'
 import { httpAsk } from './http-ask.ts'
 import type { ModelLister } from './list-models.ts'
 import { type ServerWatch, watchServer } from './watch-server.ts'
@@ -38,6 +39,8 @@ async function startServer(port = 0): Promise<FakeServer> {
 
 function watch(server: FakeServer, models: readonly string[] | ModelLister, onChange: () => void = () => {}): ServerWatch {
   const told = 'list' in models ? { lister: models } : { models, lister: undefined }
+  const beat = startBeat()
+  onTestFinished(() => beat.stop())
   const watched = watchServer({
     id: 'gpu-a/triton',
     spec: specOf({
@@ -51,6 +54,7 @@ function watch(server: FakeServer, models: readonly string[] | ModelLister, onCh
     lister: told.lister,
     deep: undefined,
     clock: systemClock,
+    beat,
     log: createLog('test', 'silent'),
     onChange,
   })

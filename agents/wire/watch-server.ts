@@ -12,6 +12,7 @@ import type { ServerSpec } from '../discovery/server-spec.ts'
 import { sightOf } from '../probe/sight.ts'
 import { askAgain } from './again.ts'
 import { askHealth } from './ask-health.ts'
+import type { Beat } from './beat.ts'
 import type { DeepProbe } from './deep-probe.ts'
 import { healthLine } from './health-line.ts'
 import type { ModelLister } from './list-models.ts'
@@ -21,6 +22,8 @@ export type ServerWatch = {
   report(): EndpointReport
   /** It answered a first question, or did not in time. */
   seen(): boolean
+  /** It is being asked for its load. */
+  reading(): boolean
   /** Looks at everything now, and asks every model. */
   probeNow(): Promise<void>
   close(): Promise<void>
@@ -35,8 +38,11 @@ export type ServerWatchOptions = {
   /** Undefined where that a model says that it is ready has to do. */
   readonly deep: DeepProbe | undefined
   readonly clock: Clock
+  readonly beat: Beat
   readonly log: Logger
   readonly onChange: () => void
+  /** It was asked for its load, and has answered or not. */
+  readonly onRead?: () => void
   readonly onScrape?: (scrape: Scrape) => void
 }
 
@@ -44,7 +50,7 @@ const ANY_MODEL = '*'
 
 /** `connectionLost`: a connection to its port for requests broke. */
 export function watchServer(options: ServerWatchOptions): ServerWatch & { connectionLost(): void } {
-  const { id, spec, lister, deep, clock, log } = options
+  const { id, spec, lister, deep, clock, beat, log } = options
   let health: Health = FRESH_HEALTH
   let looked = false
   let probeLatencyMs: number | undefined
@@ -55,6 +61,7 @@ export function watchServer(options: ServerWatchOptions): ServerWatch & { connec
   let modelsDueAt = clock.now()
   /** Its health page answers, and the port for requests does not. */
   let closed = false
+  let reading = false
 
   const askModels = async (): Promise<void> => {
     modelsAskedAt = clock.now()
@@ -87,38 +94,51 @@ export function watchServer(options: ServerWatchOptions): ServerWatch & { connec
     options.onChange()
   }
 
-  const scrape = (): Promise<void> => scraper.scrape(spec.models ?? listed ?? [])
+  const scrape = async (): Promise<void> => {
+    reading = true
+    await scraper.scrape(spec.models ?? listed ?? [])
+    reading = false
+    options.onRead?.()
+  }
 
   const serving = (): boolean => health.state === 'ready' || health.state === 'busy'
 
+  const served = (): string[] => servedOf(spec.models, offeredModels(spec.models, listed), deep?.served())
+  let told = served().join()
+  const tellModels = (): void => {
+    const before = told
+    told = served().join()
+    if (told !== before) options.onChange()
+  }
+
   const refreshModels = async (): Promise<void> => {
-    if (serving() && clock.now() >= modelsDueAt) await askModels()
+    if (!serving() || clock.now() < modelsDueAt) return
+    await askModels()
+    tellModels()
   }
 
   const probeModels = async (): Promise<void> => {
-    if (serving()) await deep?.turn(limits.samplePeriod)
+    if (!serving()) return
+    await deep?.turn(limits.samplePeriod)
+    tellModels()
   }
 
   const line = healthLine(clock, () => {
     log.debug({ endpoint: id }, 'health-connection.lost')
     asking.soon()
   })
-  const asking = askAgain(clock, limits.healthAgain, async () => {
+  const asking = askAgain({ clock, beat, gapMin: limits.healthAgain }, async () => {
     await probe()
     return askedAgainIn(health, line.stands())
   })
-  const rounds = [
-    everyPeriod(limits.reportPeriod, scrape),
-    everyPeriod(limits.samplePeriod, refreshModels),
-    everyPeriod(limits.samplePeriod, probeModels),
-  ]
+  const rounds = [atReports(beat, scrape), atReports(beat, refreshModels), atReports(beat, probeModels)]
   return {
     report() {
       return {
         id,
         address: spec.advertise,
         protocol: protocolOf(spec.kind, spec.grpc !== undefined),
-        models: servedOf(spec.models, offeredModels(spec.models, listed), deep?.served()),
+        models: served(),
         ...options.gpus(),
         serverKind: spec.kind,
         ...healthOf(health),
@@ -127,6 +147,7 @@ export function watchServer(options: ServerWatchOptions): ServerWatch & { connec
       }
     },
     seen: () => looked,
+    reading: () => reading,
     async probeNow() {
       await askModels()
       await deep?.askAll()
@@ -170,8 +191,8 @@ function servedOf(told: readonly string[] | undefined, offered: readonly string[
   return [...(left.length > 0 ? left : offered.length > 0 ? offered : (told ?? []))]
 }
 
-/** Returns its stop, which waits for the question under way. */
-function everyPeriod(period: Millis, ask: () => Promise<void>): () => Promise<void> {
+/** At once and at every report's time, except while it is still being asked. Returns its stop, which waits for the question under way. */
+function atReports(beat: Beat, ask: () => Promise<void>): () => Promise<void> {
   let under: Promise<void> | undefined
   const turn = (): void => {
     under ??= ask().finally(() => {
@@ -179,9 +200,9 @@ function everyPeriod(period: Millis, ask: () => Promise<void>): () => Promise<vo
     })
   }
   turn()
-  const timer = setInterval(turn, period)
+  const stop = beat.atReports(turn)
   return async () => {
-    clearInterval(timer)
+    stop()
     await under
   }
 }

@@ -10,6 +10,7 @@ function play() {
     log.push(`start ${spec.name}`)
     return {
       seen: () => true,
+      reading: () => spec.capacity === 2,
       probeNow: async () => void log.push(`probe ${spec.name}`),
       report: () => EndpointReport.fromPartial({ id: spec.name, capacity: spec.capacity }),
       close: () => {

@@ -10,6 +10,8 @@ export type ServerWatches = {
   become(specs: readonly ServerSpec[]): void
   /** Each of them was looked at once. */
   seen(): boolean
+  /** One of them is being asked for its load. */
+  reading(): boolean
   /** Looks at all of them now, and asks every model. */
   probeNow(): Promise<void>
   close(): Promise<void>
@@ -40,6 +42,7 @@ export function watchServers(start: (spec: ServerSpec) => ServerWatch): ServerWa
       for (const [name, one] of before) if (watched.get(name) !== one) end(one)
     },
     seen: () => [...watched.values()].every(({ watch }) => watch.seen()),
+    reading: () => [...watched.values()].some(({ watch }) => watch.reading()),
     probeNow: async () => void (await Promise.all([...watched.values()].map(({ watch }) => watch.probeNow()))),
     async close() {
       for (const one of watched.values()) end(one)

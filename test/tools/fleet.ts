@@ -15,6 +15,8 @@ export type FleetOptions = {
   readonly slots?: number
   readonly prefillMs?: number
   readonly tokenMs?: number
+  /** Where a node stands, by its place; the first proxy stands in z1, as do all nodes unless told. */
+  readonly zone?: (at: number) => string
   /** More flags of each model server, by its place. */
   readonly server?: (at: number) => readonly string[]
   /** Kept by the caller; without it the store goes with the fleet. */
@@ -49,20 +51,23 @@ const QUIET = ['--log-level', 'warn']
 /** A port that a killed process held may be refused for a moment. */
 const SAME_PORT_TRIES = 20
 const PROBES_PER_SECOND = 50
+const OWN_ZONE = 'z1'
 
 export class FleetNode {
   readonly name: string
   readonly endpoint: string
+  readonly zone: string
   readonly #flags: readonly string[]
   #server: Part
   agent: Part | undefined
 
-  static async start(name: string, flags: readonly string[]): Promise<FleetNode> {
-    return new FleetNode(name, flags, await spawnPart('sim-server', ['--listen', FREE, '--http-listen', FREE, ...flags]))
+  static async start(name: string, zone: string, flags: readonly string[]): Promise<FleetNode> {
+    return new FleetNode(name, zone, flags, await spawnPart('sim-server', ['--listen', FREE, '--http-listen', FREE, ...flags]))
   }
 
-  private constructor(name: string, flags: readonly string[], server: Part) {
+  private constructor(name: string, zone: string, flags: readonly string[], server: Part) {
     this.name = name
+    this.zone = zone
     this.endpoint = `${name}/sim`
     this.#flags = flags
     this.#server = server
@@ -75,7 +80,7 @@ export class FleetNode {
   async startAgent(nats: string, slots: number, more: readonly string[] = []): Promise<void> {
     const { listen = '', http = '' } = this.#server.fields
     const about = ['--server-name', 'sim', '--server-grpc', listen, '--server-http', http, '--server-metrics', `http://${http}/metrics`]
-    const self = ['--node', this.name, '--zone', 'z1', '--nats', nats, '--metrics-listen', FREE, '--simulated', ...QUIET]
+    const self = ['--node', this.name, '--zone', this.zone, '--nats', nats, '--metrics-listen', FREE, '--simulated', ...QUIET]
     const env = { MILLRACE_SIM_CAPTURE: 'h100', MILLRACE_SIM_GPU_SEED: this.name, MILLRACE_NODE_BIN: process.execPath }
     this.agent = await spawnPart('agent', [...self, ...about, '--nvidia-smi', NVIDIA_SMI, '--capacity', String(slots), ...more], { env })
   }
@@ -150,9 +155,13 @@ export class Fleet {
   }
 
   /** One more proxy, once every node may serve through it. */
-  async startProxy(...more: readonly string[]): Promise<FleetProxy> {
+  startProxy(...more: readonly string[]): Promise<FleetProxy> {
+    return this.startProxyIn(OWN_ZONE, ...more)
+  }
+
+  async startProxyIn(zone: string, ...more: readonly string[]): Promise<FleetProxy> {
     const address = this.#controlPlane?.fields.listen ?? ''
-    const argv = ['--listen', FREE, '--metrics-listen', FREE, '--control-plane', address, '--zone', 'z1', '--name-endpoints', ...QUIET]
+    const argv = ['--listen', FREE, '--metrics-listen', FREE, '--control-plane', address, '--zone', zone, '--name-endpoints', ...QUIET]
     const part = await spawnPart('data-plane', [...argv, '--proxy-id', `proxy-${this.#proxies.length + 1}`, ...more])
     const proxy: FleetProxy = {
       listen: part.fields.listen ?? '',
@@ -214,11 +223,22 @@ export class Fleet {
   }
 
   async #start(): Promise<void> {
-    const { nodes = 3, slots = 4, prefillMs = 5, tokenMs = 1, proxy = [], bus, server: more = () => [] } = this.#options
+    const {
+      nodes = 3,
+      slots = 4,
+      prefillMs = 5,
+      tokenMs = 1,
+      proxy = [],
+      bus,
+      zone = () => OWN_ZONE,
+      server: more = () => [],
+    } = this.#options
     const server = ['--slots', String(slots), '--prefill-ms', String(prefillMs), '--token-ms', String(tokenMs), ...QUIET]
     const names = Array.from({ length: nodes }, (_, at) => `sim-${at + 1}`)
     const started = Promise.all(
-      names.map(async (name, at) => this.nodes.push(await FleetNode.start(name, [...server, '--seed', String(at + 1), ...more(at)]))),
+      names.map(async (name, at) =>
+        this.nodes.push(await FleetNode.start(name, zone(at), [...server, '--seed', String(at + 1), ...more(at)])),
+      ),
     )
     await Promise.all([started, this.#startControlPlane(FREE)])
     this.nodes.sort((a, b) => a.name.localeCompare(b.name))
@@ -244,7 +264,9 @@ export class Fleet {
   async #whenAllServe(proxy: FleetProxy): Promise<void> {
     const probes = new Load({ to: proxy.listen, perSecond: PROBES_PER_SECOND, connections: 1 })
     try {
-      await until('every node serves', () => probes.served().size === this.nodes.length)
+      // A zone that is well sends nothing to others.
+      const near = this.nodes.filter(({ zone }) => zone === OWN_ZONE).length
+      await until('every node serves', () => probes.served().size === near)
     } finally {
       await probes.stop()
     }

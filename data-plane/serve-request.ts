@@ -9,6 +9,7 @@ import { type Millis, millis } from '../core/units.ts'
 import { FrontDesk } from './admission/front-desk.ts'
 import type { Refused } from './admission/gate.ts'
 import { IMPATIENCE_WORDS, type Impatience, Patience } from './admission/patience.ts'
+import { exchangeReader } from './admission/read-exchange.ts'
 import type { Complaint, RequestTally } from './admission/request-tally.ts'
 import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
@@ -84,7 +85,7 @@ export class RequestService implements RequestStreamOwner {
   readonly openInflater: OpenInflater
   readonly wishes = (): ScanWishes => this.#ports.routing().wishes
   readonly answerKind: Ports['answerKind']
-  readonly desk: FrontDesk
+  readonly desk: FrontDesk<Exchange>
   readonly #ports: Ports
   readonly #ledger: Ledger
   readonly #wheel: TimerWheel
@@ -111,7 +112,8 @@ export class RequestService implements RequestStreamOwner {
     this.#hedging = new Hedging({ ...ports, headOf: (exchange, at) => this.#headOf(exchange, at) }, ledger, wheel, budget)
     this.#options = options
     const refuse = (exchange: Exchange, { reason, detail, again }: Refused) => this.#refuse(exchange, reason, detail, undefined, again)
-    this.desk = new FrontDesk({ now: ports.now, send: (exchange) => this.#attempt(exchange), refuse }, wheel, options.workers)
+    const owner = { now: ports.now, send: (exchange: Exchange) => this.#attempt(exchange), refuse }
+    this.desk = new FrontDesk(owner, exchangeReader, wheel, options.workers)
   }
 
   /** A client's request head has come. */

@@ -1,56 +1,70 @@
 /**
  * Where requests of models that limit them come by before they are sent: knows which request waits at which model's gate, sends on the next in the turn in
- * which room appears, and looks again by itself as long as anybody waits. Requests of models without such a row pass it unseen.
- * Invariant: a request that waits is waited for by one timer at most, and has left the queue when its exchange ends, whatever ends it.
+ * which room appears, and looks again by itself as long as anybody waits. Requests of models without such a row pass it unseen. What a request is
+ * (`Holder`) its reader knows.
+ * Invariant: a request that waits is waited for by one timer at most, and has left the queue when it ends, whatever ends it.
  */
 import type { Millis } from '../../core/units.ts'
-import { valueText } from '../http2/header-field.ts'
-import type { Exchange } from '../relay/exchange.ts'
 import type { Outcome } from '../routing/ledger.ts'
 import type { Candidates } from '../routing/model-groups.ts'
 import { type Arrival, Gate, type Refused } from './gate.ts'
-import { gateRules } from './gate-rules.ts'
+import { type GateRules, gateRules } from './gate-rules.ts'
 import { type Pass, waits } from './pass.ts'
 import type { TimerWheel } from './timer-wheel.ts'
 import { WaitTally } from './wait-tally.ts'
 
-export type DeskOwner = {
+export type DeskOwner<Holder> = {
   now(): Millis
   /** Its turn has come. */
-  send(exchange: Exchange): void
-  refuse(exchange: Exchange, refused: Refused): void
+  send(holder: Holder): void
+  refuse(holder: Holder, refused: Refused): void
 }
 
-type ExchangePass = Pass<Exchange>
+/** What the desk asks about a request. */
+export type DeskReader<Holder> = {
+  arrivalOf(holder: Holder, rules: GateRules): Arrival<Holder>
+  /** It is for the server that has begun something for it, and waits behind no other. */
+  goesOn(holder: Holder): boolean
+  /** Its client is, and it will be told so in a moment. */
+  gone(holder: Holder): boolean
+  /** Of the request, and of its answer: so far. */
+  bytes(holder: Holder): number
+  messages(holder: Holder): number
+}
 
-export class FrontDesk {
+/** Keeps what the desk gives it. */
+type Guest<Holder> = { pass: Pass<Holder> | undefined }
+
+export class FrontDesk<Holder extends Guest<Holder>> {
   readonly waits = new WaitTally()
-  readonly #owner: DeskOwner
+  readonly #owner: DeskOwner<Holder>
+  readonly #reader: DeskReader<Holder>
   readonly #wheel: TimerWheel
   readonly #workers: number
-  readonly #gates = new Map<string, Gate<Exchange>>()
+  readonly #gates = new Map<string, Gate<Holder>>()
 
-  constructor(owner: DeskOwner, wheel: TimerWheel, workers: number) {
+  constructor(owner: DeskOwner<Holder>, reader: DeskReader<Holder>, wheel: TimerWheel, workers: number) {
     this.#owner = owner
+    this.#reader = reader
     this.#wheel = wheel
     this.#workers = workers
   }
 
   /** False when the request waits, or was refused. One that was let through once is not asked again. */
-  admits(exchange: Exchange, model: string, candidates: Candidates, now: Millis): boolean {
-    if (exchange.pass !== undefined) return true
+  admits(holder: Holder, model: string, candidates: Candidates, now: Millis): boolean {
+    if (holder.pass !== undefined) return true
     const gate = this.#gateOf(model, candidates)
     if (gate === undefined) return true
-    const arrival = arrivalOf(exchange, gate)
-    if (goesOn(exchange)) {
-      exchange.pass = gate.passBy(arrival, now)
+    const arrival = this.#reader.arrivalOf(holder, gate.rules)
+    if (this.#reader.goesOn(holder)) {
+      holder.pass = gate.passBy(arrival, now)
       return true
     }
     gate.busy = true
     const met = gate.arrive(arrival, now, (pass, why) => this.#owner.refuse(pass.holder, why))
     gate.busy = false
-    if ('reason' in met) this.#owner.refuse(exchange, met)
-    else exchange.pass = met
+    if ('reason' in met) this.#owner.refuse(holder, met)
+    else holder.pass = met
     if ('reason' in met) this.#watch(gate)
     else if (!waits(met)) {
       this.waits.add(0)
@@ -63,23 +77,23 @@ export class FrontDesk {
   }
 
   /** With the ledger. */
-  charge(pass: ExchangePass, now: Millis): void {
+  charge(pass: Pass<Holder>, now: Millis): void {
     pass.gate.opened(pass, now)
   }
 
-  settle(pass: ExchangePass, outcome: Outcome, held: Millis): void {
+  settle(pass: Pass<Holder>, outcome: Outcome, held: Millis): void {
     pass.gate.closed(pass, outcome === 'success', held)
   }
 
-  answerBegan({ gate }: ExchangePass, took: Millis, now: Millis): void {
+  answerBegan({ gate }: Pass<Holder>, took: Millis, now: Millis): void {
     gate.estimates.firstByte.add(took)
     gate.estimates.quickest.add(took, now)
   }
 
-  /** The exchange is over. */
-  ended(exchange: Exchange, pass: ExchangePass): void {
+  /** The request is over. */
+  ended(holder: Holder, pass: Pass<Holder>): void {
     const { gate } = pass
-    gate.finish(pass, exchange.received, exchange.answers.messages, this.#owner.now())
+    gate.finish(pass, this.#reader.bytes(holder), this.#reader.messages(holder), this.#owner.now())
     this.#waitIsOver(pass)
     this.#letThrough(gate)
   }
@@ -107,7 +121,7 @@ export class FrontDesk {
     return sum
   }
 
-  #gateOf(model: string, candidates: Candidates): Gate<Exchange> | undefined {
+  #gateOf(model: string, candidates: Candidates): Gate<Holder> | undefined {
     const row = candidates.admission
     if (row === undefined) return undefined
     let gate = this.#gates.get(model)
@@ -120,7 +134,7 @@ export class FrontDesk {
   }
 
   /** The model's row may have changed since. */
-  #renew(gate: Gate<Exchange>, candidates: Candidates): void {
+  #renew(gate: Gate<Holder>, candidates: Candidates): void {
     const row = candidates.admission
     gate.candidates = candidates
     if (gate.row === row) return
@@ -129,7 +143,7 @@ export class FrontDesk {
     if (row !== undefined) gate.rules = gateRules(row, this.#workers)
   }
 
-  #wait(pass: ExchangePass): void {
+  #wait(pass: Pass<Holder>): void {
     if (pass.deadline !== undefined && pass.deadline <= pass.due) return // its own timer ends it
     pass.timer = this.#wheel.schedule(pass.due, () => {
       const waited = Math.round(this.#owner.now() - pass.arrivedAt)
@@ -137,7 +151,7 @@ export class FrontDesk {
     })
   }
 
-  #waitIsOver(pass: ExchangePass): void {
+  #waitIsOver(pass: Pass<Holder>): void {
     if (pass.timer !== undefined) this.#wheel.cancel(pass.timer)
     pass.timer = undefined
     const tell = pass.onOver
@@ -146,14 +160,13 @@ export class FrontDesk {
   }
 
   /** As many as there is room for. What it sends may end at once and come back here: then the first call goes on. */
-  #letThrough(gate: Gate<Exchange>): void {
+  #letThrough(gate: Gate<Holder>): void {
     if (gate.busy) return
     gate.busy = true
     this.#renew(gate, gate.candidates)
     for (let pass = this.#nextOf(gate); pass !== undefined; pass = this.#nextOf(gate)) {
       const now = this.#owner.now()
-      // Its client is gone, and will be told so in a moment.
-      if (pass.holder.down.gone) gate.giveBack(pass)
+      if (this.#reader.gone(pass.holder)) gate.giveBack(pass)
       else if (gate.comesTooLate(pass, now)) {
         gate.giveBack(pass)
         this.#owner.refuse(pass.holder, gate.refusal('deadline-unmeetable', pass, 'while it waited its deadline came too near'))
@@ -167,12 +180,12 @@ export class FrontDesk {
     this.#watch(gate)
   }
 
-  #nextOf(gate: Gate<Exchange>): ExchangePass | undefined {
+  #nextOf(gate: Gate<Holder>): Pass<Holder> | undefined {
     return gate.next(this.#owner.now())
   }
 
   /** A net below all that makes room: nobody waits for ever because an event was not told. Who holds back is let through by it in time. */
-  #watch(gate: Gate<Exchange>): void {
+  #watch(gate: Gate<Holder>): void {
     const at = gate.line.count === 0 ? undefined : gate.looksAgainAt(this.#owner.now())
     if (gate.net !== undefined) {
       if (at !== undefined && gate.net.at <= at) return
@@ -185,20 +198,4 @@ export class FrontDesk {
       this.#letThrough(gate)
     })
   }
-}
-
-/** A request of a sequence that has begun is for the server that holds its state: it waits behind no other. */
-const goesOn = ({ scanner }: Exchange): boolean => scanner?.sequence?.starts === false
-
-function arrivalOf(exchange: Exchange, { rules }: Gate<Exchange>): Arrival<Exchange> {
-  const { deadline, received, requestEnded } = exchange
-  const band = metadata(exchange, rules.priorityKey)
-  const tenant = metadata(exchange, rules.tenantKey) ?? ''
-  return { holder: exchange, deadline, bytes: received, more: !requestEnded, band, tenant }
-}
-
-function metadata({ head }: Exchange, key: string | undefined): string | undefined {
-  if (key === undefined) return undefined
-  for (const field of head.forward) if (field.name === key) return valueText(field)
-  return undefined
 }

@@ -46,7 +46,7 @@ export function unrenamable({ scanner, aim }: Exchange): ScanRefusal | undefined
 }
 
 /** The next fall-back is meant from here on, with nobody tried yet and by its own queue; false when there is none. */
-export function fallBack(exchange: Exchange, tally: RequestTally, desk: Pick<FrontDesk, 'ended'>): boolean {
+export function fallBack(exchange: Exchange, tally: RequestTally, desk: Pick<FrontDesk<Exchange>, 'ended'>): boolean {
   if (exchange.aim?.fallBack() !== true) return false
   exchange.excluded = []
   if (exchange.pass !== undefined) desk.ended(exchange, exchange.pass)

@@ -79,13 +79,13 @@ describe('proxies', () => {
 
   test('when all proxies come at once they take turns, and those of one turn share one message', () => {
     const play = mesh()
-    const crowd = 3 * limits.greetingsPerTick
+    const crowd = 3 * limits.greetingsPerRound
     const greetings = (of: Play) => of.take().filter(({ delta }) => delta.nonce !== '')
     for (let stream = 100; stream < 100 + crowd; stream++) play.do({ kind: 'proxy-hello', stream, hello: hello(`p${stream}`) })
     play.take()
     play.run(20)
     const turn = greetings(play)
-    expect(turn).toHaveLength(limits.greetingsPerTick)
+    expect(turn).toHaveLength(limits.greetingsPerRound)
     expect(new Set(turn.map(({ delta }) => delta.nonce)).size).toBe(1)
     play.run(40)
     expect(greetings(play).map(({ delta }) => delta.upserts.length)).toEqual(Array.from({ length: crowd - turn.length }, () => 3))

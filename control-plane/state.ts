@@ -61,6 +61,8 @@ export type ControlState = {
   readonly unsteady: Set<string>
   readonly snapshot: Snapshot
   readonly cadence: Cadence
+  /** When newcomers were told the whole fleet last. */
+  greetedAt: Millis | undefined
   readonly loads: LoadLane
   readonly loadShares: LoadShares
   /** What was told up to a round and behind an earlier one, laid out for those who lack it. */
@@ -106,6 +108,7 @@ export function initialState(now: Millis): ControlState {
     unsteady: new Set(),
     snapshot: new Snapshot(),
     cadence: new Cadence(),
+    greetedAt: undefined,
     loads: new LoadLane(),
     loadShares: new LoadShares(),
     lackedLoads: { round: 0, at: now, since: new Map() },

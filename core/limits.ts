@@ -252,10 +252,12 @@ export const limits = {
   /** A proxy reads a message in one turn of its event loop, which is to stay short. */
   deltaBytesMax: kib(128),
   loadsPerMessageMax: 500,
-  /** First deltas laid out in one tick: when every proxy comes back at once they take turns. */
-  greetingsPerTick: 16,
-  /** And so many bytes of them: a tick copies them for each proxy, and is to stay short. */
-  greetingBytesPerTick: mib(8),
+  /** Newcomers told the whole fleet in one round: when every proxy comes back at once they take turns. */
+  greetingsPerRound: 16,
+  /** And so many bytes of them, which a connection copies for each. */
+  greetingBytesPerRound: mib(32),
+  /** So much is laid out for newcomers in a second: once for all of a round, and the next comes as much later as the fleet is large. */
+  greetingLayoutPerSecond: mib(32),
   /** First deltas of all proxies that lie unanswered in a control plane's memory; above it the next wait for their turn. */
   greetingBytesMax: mib(64),
   /** A proxy that has not answered its first deltas after this holds up no other. */

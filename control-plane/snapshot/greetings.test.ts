@@ -23,7 +23,7 @@ test('a crowd of newcomers is greeted in turns: what lies unanswered stays withi
   play.run(200)
   const first = greeted(play)
   expect(first).toBe(Math.floor(limits.greetingBytesMax / size))
-  play.ack(1).run(20)
+  play.ack(1).run(200)
   expect(greeted(play)).toBe(first + 1)
   for (let turn = 0; turn < 5; turn++) {
     for (let stream = 1; stream <= crowd; stream++) play.ack(stream)
@@ -32,11 +32,17 @@ test('a crowd of newcomers is greeted in turns: what lies unanswered stays withi
   expect(greeted(play)).toBe(crowd)
 })
 
-test('a tick greets few when the fleet is large: it stays short', () => {
+test('few are greeted at a time when the fleet is large, and the next a moment later', () => {
   const play = large()
-  for (let stream = 1; stream <= 10; stream++) play.do({ kind: 'proxy-hello', stream, hello: hello(`p${stream}`) })
+  for (let stream = 1; stream <= 20; stream++) play.do({ kind: 'proxy-hello', stream, hello: hello(`p${stream}`) })
   play.run(20)
-  expect(greeted(play)).toBe(Math.floor(limits.greetingBytesPerTick / play.state.snapshot.bytes))
+  const few = Math.floor(limits.greetingBytesPerRound / play.state.snapshot.bytes)
+  expect(greeted(play)).toBe(few)
+  const gap = (1_000 * play.state.snapshot.bytes) / limits.greetingLayoutPerSecond
+  play.run(gap - limits.membershipCoalesce)
+  expect(greeted(play)).toBe(few)
+  play.run(limits.membershipCoalesce)
+  expect(greeted(play)).toBe(2 * few)
 })
 
 test('a proxy that never answers does not keep others out for ever', () => {

@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { telemetrySubject } from '../../core/subjects.ts'
-import { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { endpoint, heartbeat, report } from '../testing/reports.ts'
+import { GpuTelemetry, NodeEvent, NodeReport, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { endpoint, gpu, HEALTH, heartbeat, report } from '../testing/reports.ts'
+import { speaksOfTrouble } from './report-worth.ts'
 import { TelemetryIntake } from './telemetry-intake.ts'
 
 const bytes = (node: string, sequence: number): Uint8Array => NodeReport.encode(report(node, sequence)).finish()
@@ -47,6 +48,41 @@ test('of a node whose reports wait too long a heartbeat goes before what changed
   expect(await left('full', 'beat', 'news', 'beat', 'beat', 'beat')).toBe('full 0, news 2, beat 4, beat 5')
   expect(await left('full', 'news', 'news', 'news', 'news')).toBe('full 0, news 2, news 3, news 4')
   expect(await left('full', 'full', 'full', 'full', 'full')).toBe('full 1, full 2, full 3, full 4')
+})
+
+describe('what speaks of trouble', () => {
+  const calm = report('a', 2, { full: false, endpoints: [endpoint('a', { load: { queueDepth: 3 } })], gpus: [gpu('GPU-1')] })
+  test.each<[what: string, fields: Partial<NodeReport>, troubled: boolean]>([
+    ['loads and GPUs that are well', {}, false],
+    ['nothing but its life', { endpoints: [], gpus: [] }, false],
+    ['a second server that failed', { endpoints: [endpoint('a'), endpoint('a', { health: HEALTH.failed })] }, true],
+    ['a server that starts', { endpoints: [endpoint('a', { health: HEALTH.starting })] }, true],
+    ['a GPU that failed', { gpus: [gpu('GPU-1'), gpu('GPU-2', 'failed')] }, true],
+    ['a fault of a GPU', { gpus: [gpu('GPU-1', 'ok', { faultAction: XidAction.XID_ACTION_RESET_GPU })] }, true],
+    ['an event', { events: [NodeEvent.fromPartial({ kind: 'xid', detail: 'x' })] }, true],
+    ['telemetry that failed', { gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_FAILED }, true],
+    ['a host that is to be left alone', { localDrain: true }, true],
+  ])('%s: %3$s', (_what, fields, troubled) => {
+    expect(speaksOfTrouble(NodeReport.encode({ ...calm, ...fields }).finish())).toBe(troubled)
+  })
+
+  test('is folded before all that waits, behind what its node said before', async () => {
+    const seen: string[] = []
+    const fleet = 3_000
+    await new Promise<void>((resolve) => {
+      const intake = new TelemetryIntake({
+        onReport: ({ nodeId, sequence }) => {
+          if (seen.push(`${nodeId} ${sequence}`) === fleet + 1) resolve()
+        },
+        onMalformed: () => {},
+      })
+      for (let at = 0; at < fleet; at++) intake.take(bytes(`n${at}`, 1), telemetrySubject('m', `n${at}`))
+      const failed = report('n2000', 2, { endpoints: [endpoint('n2000', { health: HEALTH.failed })] })
+      intake.take(NodeReport.encode(failed).finish(), telemetrySubject('m', 'n2000'))
+    })
+    expect(seen.slice(0, 3)).toEqual(['n2000 1', 'n2000 2', 'n0 1'])
+    expect(new Set(seen).size).toBe(fleet + 1)
+  })
 })
 
 test('bytes that are no report are counted by reason and named', async () => {

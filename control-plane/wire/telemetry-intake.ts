@@ -1,11 +1,12 @@
 /**
  * Takes telemetry off the bus. Few reports of a node wait, so that a control plane that falls behind does not grow: heartbeats go first, then what changed,
- * a full report last; of the same kind the oldest. A turn of the event loop folds for a few milliseconds only.
+ * a full report last; of the same kind the oldest. A turn of the event loop folds for a few milliseconds, for longer when the others are long, and what speaks of trouble overtakes
+ * all that waits, with the reports of its node before it.
  */
 import { limits } from '../../core/limits.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { isMalformed, MALFORMED, type Malformed, parseReport } from '../fleet/parse-report.ts'
-import { leastWorth } from './report-worth.ts'
+import { leastWorth, speaksOfTrouble } from './report-worth.ts'
 
 export type IntakeDrop = Malformed['malformed'] | 'waited-too-long' | 'too-many-nodes'
 
@@ -16,14 +17,22 @@ export type IntakePorts = {
 }
 
 const TURN_MS = 5
+/** Whatever else goes on, of the time so much is for folding what waits; but not in so long a turn that nobody else is heard. */
+const SHARE = 1 / 3
+const LONG_TURN_MS = 100
 /** The clock costs about as much as a heartbeat: it is asked after so many bytes. */
 const LOOK_AFTER_BYTES = 16 * 1024
+/** Fewer are folded in this turn: to look for trouble among them would cost more than to get to it. */
+const OVERTAKES_FROM = 256
 
 export class TelemetryIntake {
   readonly drops: Record<IntakeDrop, number>
   readonly #ports: IntakePorts
   readonly #waiting = new Map<string, Uint8Array[]>()
+  /** Of those that wait, the ones to be folded first. */
+  readonly #troubled = new Set<string>()
   #draining = false
+  #turnEndedAt = 0
 
   constructor(ports: IntakePorts) {
     this.#ports = ports
@@ -47,15 +56,19 @@ export class TelemetryIntake {
         this.drops['waited-too-long']++
       }
     }
+    if (this.#waiting.size > OVERTAKES_FROM && speaksOfTrouble(message)) this.#troubled.add(node)
     if (this.#draining) return
     this.#draining = true
+    this.#turnEndedAt = performance.now()
     setImmediate(() => this.#drain())
   }
 
   #drain(): void {
-    const until = performance.now() + TURN_MS
+    const began = performance.now()
+    const elsewhere = began - this.#turnEndedAt
+    const until = began + Math.min(Math.max(TURN_MS, (elsewhere * SHARE) / (1 - SHARE)), LONG_TURN_MS)
     let taken = 0
-    for (const [node, queue] of this.#waiting) {
+    for (const [node, queue] of this.#inTurn()) {
       this.#waiting.delete(node)
       for (const message of queue) {
         taken += message.length
@@ -65,8 +78,18 @@ export class TelemetryIntake {
       if (performance.now() >= until) break
       taken = 0
     }
+    this.#turnEndedAt = performance.now()
     this.#draining = this.#waiting.size > 0
     if (this.#draining) setImmediate(() => this.#drain())
+  }
+
+  *#inTurn(): Generator<readonly [node: string, queue: readonly Uint8Array[]]> {
+    for (const node of this.#troubled) {
+      this.#troubled.delete(node)
+      const queue = this.#waiting.get(node)
+      if (queue !== undefined) yield [node, queue]
+    }
+    yield* this.#waiting
   }
 
   #parse(message: Uint8Array, node: string): void {

@@ -57,7 +57,7 @@ test('a node is told whole: facts, endpoints, weights, GPUs, warnings, and why',
   const weights = [
     { endpoint_id: 'gpu-a/triton', weight: 0, state: 'ENDPOINT_STATE_FAILED', state_reason: '', factors: { capacity: 100, state: 0 } },
   ]
-  const page = nodePage(NODE, weights)
+  const page = nodePage(NODE, weights, { control_plane: 'host-a (127.0.0.1:7401)', since_unix_ms: AT })
   for (const words of [
     'node           gpu-a (simulated)',
     'FAILED (no usable GPU)',
@@ -65,11 +65,13 @@ test('a node is told whole: facts, endpoints, weights, GPUs, warnings, and why',
     'GPU-1  H100  FAILED (Xid 79)  50 %  -            1 of 80 GiB',
     '  its clock is 60 min behind',
     'READY → FAILED (Xid 79 on GPU-1)',
+    'HISTORY as control plane host-a (127.0.0.1:7401) saw it, whole since 2026-01-02 12:03:04.120; each remembers its own\n',
   ])
     expect(page).toContain(words)
 })
 
 test('what there is nothing of is said to be none', () => {
-  const page = nodePage({ ...NODE, gpus: [], endpoints: [], warnings: [], history: [] }, [])
+  const page = nodePage({ ...NODE, gpus: [], endpoints: [], warnings: [], history: [] }, [], null)
   expect(page.match(/^ {2}none$/gm)).toHaveLength(5)
+  expect(page).toContain('HISTORY\n')
 })

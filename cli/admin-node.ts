@@ -27,6 +27,9 @@ export type NodeWhole = NodeView & {
   readonly agent_version: string
 }
 
+/** Whose history it is. */
+export type MemoryView = { readonly control_plane: string; readonly since_unix_ms: number }
+
 /** `12:03:04.120 gpu-a/triton  READY → FAILED: refused`, in the time zone of whoever reads. */
 export function changeLine({ at_unix_ms, node_id, endpoint_id, from, to, reason }: ChangeView): string {
   const what = [from, to].filter((state) => state !== '').join(' → ')
@@ -41,17 +44,23 @@ function timeOf(date: Date): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`
 }
 
-export function nodePage(node: NodeWhole, weights: readonly WeightView[]): string {
+export function nodePage(node: NodeWhole, weights: readonly WeightView[], memory: MemoryView | null): string {
   const sections: [string, string][] = [
     ['', facts(node)],
     ['ENDPOINTS', endpointsTable(node.endpoints)],
     ['WEIGHTS', weights.length === 0 ? 'none\n' : weightsTable(weights)],
     ['GPUS', gpusTable(node)],
     ['WARNINGS', lines(node.warnings)],
-    ['HISTORY', lines(node.history.map(changeLine))],
+    [historyTitle(memory), lines(node.history.map(changeLine))],
   ]
   return sections.map(([title, text]) => (title === '' ? text : `${title}\n${indent(text)}`)).join('\n')
 }
+
+/** An older control plane does not say who it is. */
+const historyTitle = (memory: MemoryView | null): string =>
+  memory === null
+    ? 'HISTORY'
+    : `HISTORY as control plane ${memory.control_plane} saw it, whole since ${timeOf(new Date(memory.since_unix_ms))}; each remembers its own`
 
 const lines = (all: readonly string[]): string => (all.length === 0 ? 'none\n' : `${all.join('\n')}\n`)
 const indent = (text: string): string => text.replace(/^(?=.)/gm, '  ')

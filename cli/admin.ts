@@ -2,7 +2,7 @@
 import type { Client } from '@grpc/grpc-js'
 import { z } from 'zod'
 import { flag, hostPort, readSettings, UsageError } from '../core/edge/settings.ts'
-import { type ChangeView, changeLine, type NodeWhole, nodePage } from './admin-node.ts'
+import { type ChangeView, changeLine, type MemoryView, type NodeWhole, nodePage } from './admin-node.ts'
 import { type NodeView, nodesTable, type WeightView, weightsTable } from './admin-tables.ts'
 import { AGENT_ACTIONS, commandAgent, isAgentAction } from './agent-command.ts'
 import { CommandFailure } from './command-failure.ts'
@@ -122,7 +122,10 @@ async function act(client: Client, action: Action, node: string, { json, watch, 
   if (action === 'undrain') return show(await call('UndrainNode', { node_id: node }), `${node} may serve again\n`)
   if (action === 'node') {
     const response = await call('GetNode', { node_id: node })
-    return show(response, nodePage(response.node as NodeWhole, response.weights as readonly WeightView[]))
+    return show(
+      response,
+      nodePage(response.node as NodeWhole, response.weights as readonly WeightView[], response.memory as MemoryView | null),
+    )
   }
   if (action === 'watch') {
     const lines = ({ changes }: Message): string =>

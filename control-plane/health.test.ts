@@ -177,7 +177,7 @@ describe('history', () => {
         },
       ],
     })
-    const history = wholeNode(play.state, 'a', play)?.node?.history ?? []
+    const history = wholeNode(play.state, 'a', play, 'here')?.node?.history ?? []
     expect(history.map(({ atUnixMs, endpointId, from, to, reason }) => [Number(atUnixMs) - before, endpointId, from, to, reason])).toEqual([
       [500, 'a/triton', 'READY', 'FAILED', 'no usable GPU (GPU-1: Xid 79: fallen off the bus)'],
       [380, '', '', 'xid', 'Xid 79 on GPU-1: GPU has fallen off the bus (reboot the node)'],

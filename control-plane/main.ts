@@ -1,4 +1,5 @@
 /** Wires a control plane. It serves its proxies and operators before NATS answers, and says what is missing. */
+import { hostname } from 'node:os'
 import { serveGrpc } from '../core/edge/grpc-serve.ts'
 import { createLog, type Logger } from '../core/edge/log.ts'
 import { addProcessMetrics, type Health, newRegistry, type Registry, serveMetrics } from '../core/edge/metrics.ts'
@@ -47,7 +48,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   })
   const mesh = new MeshServer(runner, log)
   const commands = new AgentCommands(config.mesh, log)
-  const admin = new AdminServer(runner, intents, { commands, explain: mesh.explain }, log)
+  let self = hostname()
+  const admin = new AdminServer(runner, intents, { commands, explain: mesh.explain }, log, () => self)
   const registry = newRegistry()
   addProcessMetrics(registry)
   const metrics = controlMetrics(
@@ -62,6 +64,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 
   const grpc = await serveGrpc(config.listen, 'control-plane --listen', [mesh.service, admin.service])
   life.onStop('grpc', () => grpc.close())
+  self = `${hostname()} (${grpc.address})`
   const page = await serveMetrics(config.metricsListen, registry, () => readiness(runner))
   life.onStop('metrics', () => page.close())
   life.onStop('streams', () => {

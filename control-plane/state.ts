@@ -124,7 +124,7 @@ export function initialState(now: Millis): ControlState {
     freshness: new Map(),
     doubts: new AgentDoubts(),
     odd: new Map(),
-    history: new History(),
+    history: new History(now),
     change: noChange(),
     lastNonce: 0,
     counts: {

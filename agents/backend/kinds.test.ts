@@ -26,6 +26,7 @@ test('only Triton speaks KServe, others their own gRPC or HTTP alone', () => {
 
 test.each<[(typeof SERVER_KINDS)[number], string, readonly string[] | undefined]>([
   ['vllm', '{"object":"list","data":[{"id":"b","object":"model"},{"id":"a"},{"id":"b"}]}', ['a', 'b']],
+  ['vllm', '{"data":[{"id":"base","parent":null},{"id":"fr-lora","parent":"base","root":"/loras/fr"}]}', ['base', 'fr-lora']],
   ['llama-cpp', '{"data":[{"id":"tiny"},{"id":7},{}]}', ['tiny']],
   ['sglang', '{"data":[]}', []],
   ['tgi', '{"model_id":"bigscience/bloom-560m","max_concurrent_requests":128}', ['bigscience/bloom-560m']],

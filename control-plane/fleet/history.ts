@@ -3,7 +3,7 @@
  * waits for the tick to be told to watchers and the log, bounded too, and what is left out is counted. One owner: the control loop.
  */
 import { limits } from '../../core/limits.ts'
-import type { Millis } from '../../core/units.ts'
+import { type Millis, millis } from '../../core/units.ts'
 
 export type StateChange = {
   readonly at: Millis
@@ -22,8 +22,14 @@ export class History {
   readonly #ring: StateChange[] = []
   #next = 0
   #size = 0
+  /** What came before is not known, or made room for other nodes' changes. */
+  #begins: Millis
   #untold: StateChange[] = []
   readonly counts = { changes: 0, untold: 0 }
+
+  constructor(began: Millis) {
+    this.#begins = began
+  }
 
   note(change: StateChange): void {
     this.counts.changes++
@@ -48,6 +54,13 @@ export class History {
     return this.#ofNode.get(node) ?? []
   }
 
+  /** Since when every change of the node is remembered. */
+  since(node: string): Millis {
+    const own = this.of(node)
+    const oldest = own.length < limits.changesPerNodeMax ? undefined : own[0]?.at
+    return millis(Math.max(this.#begins, oldest ?? 0))
+  }
+
   takeUntold(): readonly StateChange[] {
     if (this.#untold.length === 0) return []
     const untold = this.#untold
@@ -59,6 +72,7 @@ export class History {
     if (change === undefined) return
     const own = this.#ofNode.get(change.node)
     if (own?.[0] !== change) return
+    this.#begins = change.at
     this.#forgetOldest(own)
     if (own.length === 0) this.#ofNode.delete(change.node)
   }

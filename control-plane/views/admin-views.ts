@@ -52,17 +52,20 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
 /** Times as people read them: `wall` is what their clocks show at `now`. */
 export type Moment = { readonly now: Millis; readonly wall: UnixMillis }
 
-export function changeView({ at, node, endpoint, from, to, reason }: StateChange, { now, wall }: Moment): StateChangeMessage {
-  return { atUnixMs: BigInt(Math.round(wall - (now - at))), nodeId: node, endpointId: endpoint, from, to, reason }
+const wallOf = (at: Millis, { now, wall }: Moment): bigint => BigInt(Math.round(wall - (now - at)))
+
+export function changeView({ at, node, endpoint, from, to, reason }: StateChange, moment: Moment): StateChangeMessage {
+  return { atUnixMs: wallOf(at, moment), nodeId: node, endpointId: endpoint, from, to, reason }
 }
 
-/** One node with its history, newest first, and the weights of its endpoints. */
-export function wholeNode(state: ControlState, nodeId: string, moment: Moment): GetNodeResponse | undefined {
+/** One node with its history, newest first, and the weights of its endpoints. `teller`: who this control plane is. */
+export function wholeNode(state: ControlState, nodeId: string, moment: Moment, teller: string): GetNodeResponse | undefined {
   const node = nodeView(state, nodeId, moment.now)
   if (node === undefined) return undefined
   const ids = [...(state.nodes.get(nodeId)?.endpoints.keys() ?? [])]
   const weights = ids.map((id) => weightView(state, id)).filter((weight) => weight !== undefined)
-  return { node: { ...node, history: historyView(state, nodeId, moment).reverse() }, weights }
+  const memory = { controlPlane: teller, sinceUnixMs: wallOf(state.history.since(nodeId), moment) }
+  return { node: { ...node, history: historyView(state, nodeId, moment).reverse() }, weights, memory }
 }
 
 export const historyView = (state: ControlState, nodeId: string, moment: Moment): StateChangeMessage[] =>

@@ -42,6 +42,7 @@ export class AdminServer {
   readonly #commands: Pick<AgentCommands, 'handle'>
   readonly #explain: Pick<ExplainDesk, 'handle'>
   readonly #log: Logger
+  readonly #self: () => string
   readonly #nodes: Watchers<Node, WatchNodesResponse>
   readonly #weights: Watchers<Weight, WatchWeightsResponse>
   readonly #changes = new ChangeWatchers()
@@ -51,12 +52,14 @@ export class AdminServer {
     store: Pick<IntentStore, 'put'>,
     desks: { readonly commands: Pick<AgentCommands, 'handle'>; readonly explain: Pick<ExplainDesk, 'handle'> },
     log: Logger,
+    self: () => string,
   ) {
     this.#runner = runner
     this.#store = store
     this.#commands = desks.commands
     this.#explain = desks.explain
     this.#log = log
+    this.#self = self
     this.#nodes = new Watchers({
       all: () => runner.read(nodeIds),
       describe: (id) => runner.read((state, now) => nodeView(state, id, now)),
@@ -75,7 +78,7 @@ export class AdminServer {
       watchNodes: (call) => this.#nodes.add(call),
       watchWeights: (call) => this.#weights.add(call),
       getNode: ({ request }, answer) => {
-        const whole = this.#runner.read((state, now) => wholeNode(state, request.nodeId, moment(now)))
+        const whole = this.#runner.read((state, now) => wholeNode(state, request.nodeId, moment(now), this.#self()))
         if (whole === undefined) answer(asServiceError(this.#unknown(request.nodeId)))
         else answer(null, whole)
       },

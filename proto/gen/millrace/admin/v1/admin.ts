@@ -205,6 +205,15 @@ export interface GetNodeResponse {
     | undefined;
   /** Of its endpoints. */
   weights: Weight[];
+  /** Whose memory the history is: each control plane remembers what it concluded itself, since its start. */
+  memory: Memory | undefined;
+}
+
+export interface Memory {
+  /** Host and address of the control plane that answers. */
+  controlPlane: string;
+  /** Everything since then is remembered, by the control plane's own wall clock: its start, or later when older changes made room. */
+  sinceUnixMs: bigint;
 }
 
 export interface WatchChangesRequest {
@@ -2008,7 +2017,7 @@ export const GetNodeRequest: MessageFns<GetNodeRequest> = {
 };
 
 function createBaseGetNodeResponse(): GetNodeResponse {
-  return { node: undefined, weights: [] };
+  return { node: undefined, weights: [], memory: undefined };
 }
 
 export const GetNodeResponse: MessageFns<GetNodeResponse> = {
@@ -2018,6 +2027,9 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
     }
     for (const v of message.weights) {
       Weight.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.memory !== undefined) {
+      Memory.encode(message.memory, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2051,6 +2063,14 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
             message.weights.push(Weight.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.memory = Memory.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2067,6 +2087,7 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
     return {
       node: isSet(object.node) ? Node.fromJSON(object.node) : undefined,
       weights: globalThis.Array.isArray(object?.weights) ? object.weights.map((e: any) => Weight.fromJSON(e)) : [],
+      memory: isSet(object.memory) ? Memory.fromJSON(object.memory) : undefined,
     };
   },
 
@@ -2078,6 +2099,9 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
     if (message.weights?.length) {
       obj.weights = message.weights.map((e) => Weight.toJSON(e));
     }
+    if (message.memory !== undefined) {
+      obj.memory = Memory.toJSON(message.memory);
+    }
     return obj;
   },
 
@@ -2088,6 +2112,107 @@ export const GetNodeResponse: MessageFns<GetNodeResponse> = {
     const message = createBaseGetNodeResponse();
     message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
     message.weights = object.weights?.map((e) => Weight.fromPartial(e)) || [];
+    message.memory = (object.memory !== undefined && object.memory !== null)
+      ? Memory.fromPartial(object.memory)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMemory(): Memory {
+  return { controlPlane: "", sinceUnixMs: 0n };
+}
+
+export const Memory: MessageFns<Memory> = {
+  encode(message: Memory, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.controlPlane !== "") {
+      writer.uint32(10).string(message.controlPlane);
+    }
+    if (message.sinceUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceUnixMs) !== message.sinceUnixMs) {
+        throw new globalThis.Error("value provided for field message.sinceUnixMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sinceUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Memory {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemory();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.controlPlane = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Memory {
+    return {
+      controlPlane: isSet(object.controlPlane)
+        ? globalThis.String(object.controlPlane)
+        : isSet(object.control_plane)
+        ? globalThis.String(object.control_plane)
+        : "",
+      sinceUnixMs: isSet(object.sinceUnixMs)
+        ? BigInt(object.sinceUnixMs)
+        : isSet(object.since_unix_ms)
+        ? BigInt(object.since_unix_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Memory): unknown {
+    const obj: any = {};
+    if (message.controlPlane !== "") {
+      obj.controlPlane = message.controlPlane;
+    }
+    if (message.sinceUnixMs !== 0n) {
+      obj.sinceUnixMs = message.sinceUnixMs.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Memory>, I>>(base?: I): Memory {
+    return Memory.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Memory>, I>>(object: I): Memory {
+    const message = createBaseMemory();
+    message.controlPlane = object.controlPlane ?? "";
+    message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
+      ? BigInt(object.sinceUnixMs)
+      : 0n;
     return message;
   },
 };

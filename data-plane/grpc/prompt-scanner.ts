@@ -211,7 +211,7 @@ export class PromptScanner {
   }
 }
 
-/** Words of four bytes at a time, as MurmurHash3 mixes them: a prompt of 32 KiB takes some ten microseconds. */
+/** Words of four bytes at a time, as MurmurHash3 mixes them: a prompt of 32 KiB takes some seventeen microseconds. */
 class BlockHashes {
   hashes = NONE
   count = 0
@@ -254,21 +254,24 @@ class BlockHashes {
   }
 
   /** Whole words of the current block. */
-  #takeWords(source: Uint8Array, start: number, end: number): number {
-    const stop = start + (Math.min(end - start, limits.promptBlock - this.#blockBytes) & ~3)
+  #takeWords(source: Uint8Array, start: number, most: number): number {
+    const stop = start + (Math.min(most - start, limits.promptBlock - this.#blockBytes) & ~3)
     let state = this.#state
-    for (let at = start; at < stop; at += 4)
-      state = mixWord(
-        state,
-        (source[at] as number) |
-          ((source[at + 1] as number) << 8) |
-          ((source[at + 2] as number) << 16) |
-          ((source[at + 3] as number) << 24),
-      )
+    const words = viewOf(source)
+    const end = source.byteOffset + stop
+    for (let at = source.byteOffset + start; at < end; at += 4) state = mixWord(state, words.getInt32(at, true))
     this.#state = state
     this.#blockBytes += stop - start
     return stop
   }
+}
+
+let view: DataView = new DataView(new ArrayBuffer(0))
+
+/** Reads come in one buffer as a rule. */
+function viewOf({ buffer }: Uint8Array): DataView {
+  if (view.buffer !== buffer) view = new DataView(buffer)
+  return view
 }
 
 function mixWord(state: number, word: number): number {

@@ -6,7 +6,7 @@ import type { EndpointSlot } from './endpoint-slot.ts'
 import { Ledger } from './ledger.ts'
 import { createPolicy } from './policy.ts'
 import { createPool, Pool, weightOf } from './pool.ts'
-import { bestOf, reuse } from './prequal.ts'
+import { Probes, reuse } from './prequal.ts'
 import { RecentQuantile } from './recent-quantile.ts'
 import { WeightedSet } from './weighted-set.ts'
 
@@ -108,18 +108,21 @@ describe('PEAK_EWMA', () => {
 })
 
 describe('PREQUAL', () => {
-  const probe = (id: string, latencyMs: number, inFlight: number) => {
+  const loaded = (id: string, latencyMs: number, inFlight: number): EndpointSlot => {
     const one = slot(id)
     one.inFlight = inFlight
     one.firstByte.record(millis(latencyMs), millis(0))
-    return { slot: one, moves: 0, at: millis(0), uses: 1 }
+    return one
   }
-  test.each<readonly [string, number, ReturnType<typeof probe>[], string]>([
-    ['the quickest of the cold', 2, [probe('hot', 1, 3), probe('cold', 90, 0), probe('quick', 40, 0)], 'quick'],
-    ['the least loaded, when all are hot', 2, [probe('hot', 1, 5), probe('less', 90, 3)], 'less'],
-    ['one at the threshold is cold', 3, [probe('at', 5, 3), probe('above', 1, 4)], 'at'],
-  ])('of its probes it chooses %s', (_what, hotAbove, probes, who) => {
-    expect(bestOf(probes, hotAbove, millis(0)).slot.id).toBe(who)
+  test.each<readonly [string, number, EndpointSlot[], string]>([
+    ['the quickest of the cold', 2, [loaded('hot', 1, 3), loaded('cold', 90, 0), loaded('quick', 40, 0)], 'quick'],
+    ['the least loaded, when all are hot', 2, [loaded('hot', 1, 5), loaded('less', 90, 3)], 'less'],
+    ['one at the threshold is cold', 3, [loaded('at', 5, 3), loaded('above', 1, 4)], 'at'],
+  ])('of its probes it chooses %s', (_what, hotAbove, slots, who) => {
+    const probes = new Probes()
+    for (const one of slots) probes.add(one, 1, millis(0))
+    probes.weigh(hotAbove, millis(0))
+    expect(probes.useBest().id).toBe(who)
   })
 
   test.each([

@@ -70,26 +70,31 @@ export class PrefixIndex {
   #enter(hash: number, number: number, owner: Owner): void {
     const start = (hash % this.#sets) * WAYS
     let place = start
+    while (place < start + WAYS && !(this.#hashes[place] === hash && this.#ownerOf[place] === number)) place++
+    if (place === start + WAYS) {
+      place = this.#makeRoom(start)
+      this.tally.recorded++
+      owner.recorded++
+      this.#hashes[place] = hash
+      this.#ownerOf[place] = number
+    }
+    this.#usedAt[place] = this.#clock
+    this.#ownUsedAt[place] = owner.recorded
+  }
+
+  /** The place of the set that is the least loss. */
+  #makeRoom(start: number): number {
+    let place = start
     let oldest = Number.POSITIVE_INFINITY
-    for (let at = start; at < start + WAYS; at++) {
-      if (this.#hashes[at] === hash && this.#ownerOf[at] === number) {
-        this.#usedAt[at] = this.#clock
-        this.#ownUsedAt[at] = owner.recorded
-        return
-      }
+    for (let at = start; at < start + WAYS && oldest >= 0; at++) {
       const usedAt = this.#holds(at) ? (this.#usedAt[at] as number) : -1
       if (usedAt < oldest) {
         oldest = usedAt
         place = at
       }
     }
-    this.tally.recorded++
     if (oldest >= 0) this.tally.evicted++
-    owner.recorded++
-    this.#hashes[place] = hash
-    this.#ownerOf[place] = number
-    this.#usedAt[place] = this.#clock
-    this.#ownUsedAt[place] = owner.recorded
+    return place
   }
 
   #isKnown(hash: number): boolean {

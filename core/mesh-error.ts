@@ -27,6 +27,8 @@ export const REFUSALS = {
   /** All who serve the model speak something else than what was asked. */
   'other-protocol': { grpc: 12, retry: 'never' },
   'no-ready-endpoint': { grpc: 14, retry: 'later' },
+  /** The one endpoint that its session or sequence is pinned to is there and did not take it. */
+  'owner-unavailable': { grpc: 14, retry: 'later' },
   /** As many requests of a model wait as may. */
   'queue-full': { grpc: 8, retry: 'later' },
   /** The same, and its tenant has more waiting than others. */

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest'
 import type { Model } from '../core/mesh-snapshot.ts'
 import { headerField } from './http2/header-field.ts'
+import { ERROR } from './http2/protocol.ts'
+import type { Stream } from './http2/stream.ts'
 import { answer, INFER, message, STREAM, stage } from './testing/stage.ts'
 
 const ENDPOINTS = ['a', 'b', 'c', 'd', 'e', 'f']
@@ -38,6 +40,24 @@ test('requests of one session go to one endpoint, which never hears of the sessi
   expect(new Set(homes).size).toBeGreaterThan(3)
   for (const [at, home] of homes.entries()) expect(session(`s${at}`)).toBe(home)
   for (const id of ENDPOINTS) expect(mesh.far(id).heard.join(' ')).not.toContain('session')
+  mesh.expectClean()
+})
+
+test.each<[string, (stream: Stream) => void]>([
+  ['resets', (stream) => stream.reset(ERROR.INTERNAL_ERROR)],
+  ['is full', (stream) => stream.sendHead([headerField(':status', '200'), headerField('grpc-status', '14')], true)],
+])('a pinned request whose live owner %s is told that it was the owner, and is sent to nobody else', (_what, fail) => {
+  const mesh = play({ policy: 'LEAST_WAIT', pin: true })
+  const session = headerField('x-millrace-session', 's')
+  const home = serverOf(mesh, message('llm'), session)
+  const asked = mesh.served().length
+  mesh.send(INFER, message('llm'), true, session)
+  fail(mesh.asked(home))
+  mesh.move()
+  expect(mesh.served().length).toBe(asked + 1)
+  expect(mesh.tally.refusals).toEqual({ 'owner-unavailable': 1 })
+  const said = decodeURIComponent(mesh.client.heard.at(-1) ?? '')
+  expect(said).toContain('14,model "llm": the endpoint that its session is pinned to did not take it, and no other may; try again in')
   mesh.expectClean()
 })
 

@@ -36,7 +36,7 @@ import { RequestStream, type RequestStreamOwner } from './relay/request-stream.t
 import type { Rival } from './relay/rival.ts'
 import { forbidsRetry, secondTry } from './relay/second-tries.ts'
 import { Shadows } from './relay/shadows.ts'
-import { candidatesOf, fallBack, headOf, modelInWords, modelOf, settleAim, takeAim, unrenamable, whyUnserved } from './relay/targets.ts'
+import { candidatesOf, fallBack, headOf, modelOf, settleAim, takeAim, unrenamable, whyNobody, whyUnserved } from './relay/targets.ts'
 import { Waits } from './relay/waits.ts'
 import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
@@ -188,8 +188,9 @@ export class RequestService implements RequestStreamOwner {
       const slot = this.#choose(exchange, model, candidates, ask)
       if (slot === undefined) {
         if (fallBack(exchange, ports.tally, this.desk)) return this.#attempt(exchange)
-        const tried = exchange.excluded.length === 0 ? 'none is READY' : `${exchange.excluded.length} tried`
-        return this.#refuse(exchange, 'no-ready-endpoint', `${modelInWords(exchange)}: ${tried} of ${candidates.size} endpoints`)
+        const pinned = exchange.scanner?.sequence !== undefined || (candidates.pin && key !== undefined)
+        const { reason, detail } = whyNobody(exchange, candidates, pinned)
+        return this.#refuse(exchange, reason, detail)
       }
       const connection = ports.open(slot)
       if (connection === undefined) {
@@ -424,7 +425,10 @@ const SAID_WITHIN_A_STREAM: ReadonlySet<Reason> = new Set<Reason>(['unknown-mode
 
 const isInferenceStream = ({ method }: Exchange): boolean => method.kind === 'by-model' && method.streaming
 
-const USUAL_HINTS: Readonly<Partial<Record<Reason, Millis>>> = { 'no-ready-endpoint': limits.retryHintUsual }
+const USUAL_HINTS: Readonly<Partial<Record<Reason, Millis>>> = {
+  'no-ready-endpoint': limits.retryHintUsual,
+  'owner-unavailable': limits.retryHintUsual,
+}
 const DEADLINE_PASSED = 'the deadline passed'
 const NOTHING = new Uint8Array(0)
 const NO_FIELDS: readonly HeaderField[] = []

@@ -91,6 +91,20 @@ const PROTOCOL_WORDS = { KSERVE_GRPC: "KServe's gRPC", GRPC: "another gRPC servi
   string
 >
 
+/** Why none of the model's endpoints is asked. `pinned`: one alone may be. */
+export function whyNobody(
+  exchange: Exchange,
+  candidates: Candidates,
+  pinned: boolean,
+): { readonly reason: Reason; readonly detail: string } {
+  const named = modelInWords(exchange)
+  const tried = exchange.excluded.length
+  if (tried === 0) return { reason: 'no-ready-endpoint', detail: `${named}: none is READY of ${candidates.size} endpoints` }
+  if (!pinned) return { reason: 'no-ready-endpoint', detail: `${named}: ${tried} tried of ${candidates.size} endpoints` }
+  const what = exchange.scanner?.sequence === undefined ? 'session' : 'sequence'
+  return { reason: 'owner-unavailable', detail: `${named}: the endpoint that its ${what} is pinned to did not take it, and no other may` }
+}
+
 export function whyUnserved(exchange: Exchange, routing: RoutingTable): { readonly reason: Reason; readonly detail: string } {
   const model = modelOf(exchange)
   const named = modelInWords(exchange)

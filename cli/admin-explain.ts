@@ -2,8 +2,11 @@
 import { z } from 'zod'
 import { flag, hostPort, readSettings, UsageError, wholeNumber } from '../core/edge/settings.ts'
 import { limits } from '../core/limits.ts'
+import { ExplainRouteResponse } from '../proto/gen/millrace/admin/v1/admin.ts'
+import { ExplainReply } from '../proto/gen/millrace/mesh/v1/mesh.ts'
 import { type ExplainedView, explainPage } from './admin-explain-page.ts'
-import { callUnary, connect, explainCall, loadService, method } from './grpc-call.ts'
+import { CommandFailure } from './command-failure.ts'
+import { callUnary, connect, explainCall, loadService, type Message, type Method, method } from './grpc-call.ts'
 
 const verb = {
   name: 'admin explain',
@@ -20,6 +23,7 @@ const verb = {
       about: 'a trace id as in traceparent',
       schema: z.string().regex(/^[0-9a-f]{32}$/, 'wants 32 hexadecimal digits in small letters, as they stand in traceparent'),
     },
+    at: { value: 'host:port', about: 'one proxy itself, at its metrics address on this host, and no control plane', schema: hostPort },
     proxy: { value: 'id', about: 'this proxy alone', schema: z.string().min(1).max(128) },
     decisions: {
       value: 'n',
@@ -39,19 +43,49 @@ const verb = {
 const CALL_DEADLINE_MS = limits.explainTimeout + 5_000
 
 export async function main(argv: readonly string[]): Promise<void> {
-  const { to, model, trace, proxy, decisions, json } = readSettings(verb, argv)
+  const { to, at, model, trace, proxy, decisions, json } = readSettings(verb, argv)
   if (model === undefined && trace === undefined) throw new UsageError('wants --model NAME, --trace ID, or both')
+  if (at !== undefined && proxy !== undefined) throw new UsageError('--at asks one proxy itself: leave --proxy out')
+  const service = loadService('millrace/admin/v1/admin.proto', 'millrace.admin.v1.AdminService')
+  const explainRoute = method(service, 'ExplainRoute')
+  const explained =
+    at === undefined
+      ? await askControlPlane(to, explainRoute, {
+          model: model ?? '',
+          trace_id: trace ?? '',
+          proxy_id: proxy ?? '',
+          decisions_max: decisions,
+        })
+      : await askProxy(at, explainRoute, {
+          ...(model === undefined ? {} : { model }),
+          ...(trace === undefined ? {} : { trace }),
+          decisions: String(decisions),
+        })
+  process.stdout.write(json ? jsonLines(explained) : explainPage(explained))
+}
+
+async function askControlPlane(to: string, explainRoute: Method, request: Message): Promise<ExplainedView> {
   const client = connect(to)
   try {
-    const service = loadService('millrace/admin/v1/admin.proto', 'millrace.admin.v1.AdminService')
-    const request = { model: model ?? '', trace_id: trace ?? '', proxy_id: proxy ?? '', decisions_max: decisions }
-    const explained = (await callUnary(client, method(service, 'ExplainRoute'), request, CALL_DEADLINE_MS)) as unknown as ExplainedView
-    process.stdout.write(json ? jsonLines(explained) : explainPage(explained))
+    return (await callUnary(client, explainRoute, request, CALL_DEADLINE_MS)) as unknown as ExplainedView
   } catch (error) {
     throw explainCall(error, to, 'start a control plane there, or choose another with --to')
   } finally {
     client.close()
   }
+}
+
+/** The proxy's page says what it would tell a control plane; read as that would pass it on. */
+async function askProxy(at: string, { responseDeserialize }: Method, asked: Readonly<Record<string, string>>): Promise<ExplainedView> {
+  const url = `http://${at}/explain?${new URLSearchParams(asked)}`
+  const response = await fetch(url, { signal: AbortSignal.timeout(CALL_DEADLINE_MS) }).catch(() => {
+    throw new CommandFailure(`nothing answers at ${at}; --at wants the --metrics-listen of a proxy on this host`)
+  })
+  const text = await response.text()
+  if (!response.ok) throw new CommandFailure(`${at} answers ${response.status}: ${text.trim()}`)
+  const proxies = [{ proxyId: at, reply: ExplainReply.fromJSON(JSON.parse(text)) }]
+  const bytes = ExplainRouteResponse.encode(ExplainRouteResponse.create({ proxies })).finish()
+  return responseDeserialize(Buffer.from(bytes)) as unknown as ExplainedView
 }
 
 function jsonLines({ proxies, silent }: ExplainedView): string {

@@ -19,6 +19,8 @@ test.each([
   ['a word too many', ['nodes', 'gpu-a'], 64, 'nodes does not know what to do with "gpu-a"'],
   ['an address that is none', ['nodes', '--to', 'here'], 64, 'wants host:port'],
   ['an explanation of nothing', ['explain'], 64, 'wants --model NAME, --trace ID, or both'],
+  ['an explanation by one proxy of another', ['explain', '--model', 'm', '--at', '127.0.0.1:1', '--proxy', 'p'], 64, 'leave --proxy out'],
+  ['nobody at the address of a proxy', ['explain', '--model', 'm', '--at', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1; --at wants'],
   ['a trace that is none', ['explain', '--trace', 'FF'], 64, 'wants 32 hexadecimal digits'],
   ['nobody at the address', ['nodes', '--to', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1; start a control plane there'],
   ['nobody at the address of a watch', ['weights', '--watch', '--to', '127.0.0.1:1'], 1, 'nothing answers at 127.0.0.1:1'],

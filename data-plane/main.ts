@@ -1,13 +1,14 @@
 /** Wires a proxy together. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { createLog } from '../core/edge/log.ts'
-import { type HttpEndpoint, serveMetrics } from '../core/edge/metrics.ts'
+import { type Health, type HttpEndpoint, type Pages, serveMetrics } from '../core/edge/metrics.ts'
 import { ProcessLife } from '../core/edge/process-life.ts'
 import { announceReady } from '../core/edge/ready-line.ts'
 import { EMPTY_SNAPSHOT, type MeshSnapshot } from '../core/mesh-snapshot.ts'
 import { type ProxySettings, readProxySettings } from './config.ts'
 import { checkConfig } from './wire/check-config.ts'
 import { connectionRules } from './wire/connection-settings.ts'
+import { explainPage } from './wire/explain-page.ts'
 import { followControlPlane, restorePicture } from './wire/follow-control-plane.ts'
 import type { FrontOptions } from './wire/front-door.ts'
 import { Primary } from './wire/primary.ts'
@@ -87,11 +88,13 @@ export async function main(argv: readonly string[]): Promise<void> {
     life.onStop(`${form} file`, watchStaticFile(path, form, stamp, { onSnapshot, onBad }))
   }
   const registry = createProxyMetrics({ primary, following, staticReloads: reloads, tls, own: vitals, version: VERSION })
-  endpoint = await serveMetrics(settings.metricsListen, registry, () => {
+  const ready = (): Health => {
     if (life.stopping) return { ok: false, detail: 'this proxy is stopping' }
     const endpoints = primary.endpointCount
     return endpoints > 0 ? { ok: true, detail: `${endpoints} endpoints` } : { ok: false, detail: 'no endpoint is known yet' }
-  })
+  }
+  const why: Pages = { '/explain': (asked, caller) => explainPage(asked, caller, (query) => primary.explain(query)) }
+  endpoint = await serveMetrics(settings.metricsListen, registry, ready, undefined, why)
   // Whoever watches /readyz sends no more before the listener closes.
   life.onStop('drain delay', () => delay(settings.drainDelay * 1_000))
   announceReady('data-plane', { listen, metrics: endpoint.address })

@@ -14,25 +14,35 @@ export type HttpEndpoint = { readonly address: string; close(): Promise<void> }
 /** Prometheus text, made when somebody looks. A registry is one. `more` is what follows in a long page: a piece in each turn of the event loop. */
 export type MetricsPage = { readonly contentType: string; metrics(): Promise<string>; more?(): Iterable<string> }
 
+export type PageAnswer = { readonly code: number; readonly text: string; readonly contentType?: string }
+
+/** Another page by its path. `caller` is the address that asks. */
+export type Pages = Readonly<Record<string, (asked: URLSearchParams, caller: string | undefined) => Promise<PageAnswer>>>
+
 const ALIVE = (): Health => ({ ok: true, detail: 'ok' })
 
-/** Serves GET /metrics (Prometheus text), /healthz (the process lives) and /readyz (it can do its work). */
+/** Serves GET /metrics (Prometheus text), /healthz (the process lives), /readyz (it can do its work), and what else a plane has to show. */
 export async function serveMetrics(
   listen: string,
-  page: MetricsPage,
+  metrics: MetricsPage,
   ready: () => Health,
   alive: () => Health = ALIVE,
+  pages: Pages = {},
 ): Promise<HttpEndpoint> {
+  const known = ['/metrics', '/healthz', ...Object.keys(pages)].join(', ')
   const server = createServer((request, response) => {
-    const path = request.url?.split('?')[0]
-    if (path === '/metrics')
-      void sendPage(page, response).catch((error: Error) =>
-        response.headersSent ? response.destroy() : response.writeHead(500).end(error.message),
-      )
+    const [path = '', query] = (request.url ?? '').split('?')
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined
+    if (path === '/metrics') void sendMetrics(metrics, response).catch((error: Error) => fail(response, error))
     else if (path === '/healthz' || path === '/readyz') {
       const health = path === '/healthz' ? alive() : ready()
       response.writeHead(health.ok ? 200 : 503).end(`${health.detail}\n`)
-    } else response.writeHead(404).end('there are /metrics, /healthz and /readyz\n')
+    } else if (page !== undefined)
+      void page(new URLSearchParams(query), request.socket.remoteAddress).then(
+        ({ code, text, contentType = 'text/plain' }) => response.writeHead(code, { 'content-type': contentType }).end(text),
+        (error: Error) => fail(response, error),
+      )
+    else response.writeHead(404).end(`there are ${known} and /readyz\n`)
   })
   await listenOrExplain(server, listen, 'metrics and health')
   const { port } = server.address() as AddressInfo
@@ -46,7 +56,12 @@ export async function serveMetrics(
   }
 }
 
-async function sendPage(page: MetricsPage, response: ServerResponse): Promise<void> {
+function fail(response: ServerResponse, error: Error): void {
+  if (response.headersSent) response.destroy()
+  else response.writeHead(500).end(error.message)
+}
+
+async function sendMetrics(page: MetricsPage, response: ServerResponse): Promise<void> {
   const text = await page.metrics()
   response.writeHead(200, { 'content-type': page.contentType })
   if (page.more === undefined) return void response.end(text)

@@ -12,6 +12,9 @@ import type { Policy } from '../routing/policy.ts'
 import type { Pool } from '../routing/pool.ts'
 import { tierOf } from '../routing/tiered-group.ts'
 
+/** The tier of a choice among none. */
+const NOBODY = -1
+
 export type ChoiceHead = Pick<Choice, 'model' | 'snapshotVersion'>
 
 /** `chosen` is undefined when nothing was: somebody asks how things stand. Changes nothing, so a policy with a cursor goes on as it would have. */
@@ -59,7 +62,7 @@ function passedOver(from: Candidates, tier: number, ask: Ask): PassedOver[] {
   let looked = 0
   for (const slot of from.each()) {
     const tried = ask.excluded.includes(slot)
-    if (!tried && tierOf(slot) === tier) continue
+    if (!tried && tier !== NOBODY && tierOf(slot) === tier) continue
     if (++looked > limits.explainLookedAtMax) break
     const why = tried ? 'tried already, or full' : whyPassedOver(slot)
     const group = groups.get(why) ?? { why, count: 0, endpointIds: [] }

@@ -1,9 +1,11 @@
 /** "Why?" through the whole mesh: a traced request is found by its trace in the proxy that took it, with what decided and how it ended. */
 import { type Client, Metadata } from '@grpc/grpc-js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startVerb } from '../../cli/child.ts'
 import { connect, loadService, method } from '../../cli/grpc-call.ts'
 import { promptRequest } from '../../cli/inference-call.ts'
 import { Fleet, until } from '../tools/fleet.ts'
+import { startProxy } from '../tools/proxy.ts'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 let fleet: Fleet
@@ -72,4 +74,16 @@ test('a question about a proxy that is not there says who is', async () => {
   await expect(fleet.admin('explain', '--model', 'sim_llm', '--proxy', 'nobody')).rejects.toThrow(
     'no proxy "nobody" here; there are proxy-1',
   )
+})
+
+test('a proxy that follows no control plane is asked itself, and says it in the same words', async () => {
+  const proxy = await startProxy([{ id: 'alone/sim', address: '127.0.0.1:1', state: 'DRAINING' }])
+  try {
+    const child = await startVerb('admin', 'admin', ['explain', '--model', 'sim_llm', '--at', proxy.part.fields.metrics ?? ''])
+    expect(await child.exited, child.stderr.join('\n')).toBe(0)
+    expect(child.stdout.join('\n')).toContain('model sim_llm, policy LEAST_WAIT')
+    expect(child.stdout.join('\n')).toContain('1 passed over: DRAINING: never asked (alone/sim)')
+  } finally {
+    await proxy.stop()
+  }
 })

@@ -110,6 +110,11 @@ export class RequestScanner {
     return this.#inBody || this.#prefixAt > 0
   }
 
+  /** The name or the version stood again behind the prelude, as far as was walked. */
+  get repeats(): boolean {
+    return this.#repeats
+  }
+
   /** The message goes on under another name, which nothing behind its prelude may say otherwise. */
   forbidRepeats(): void {
     this.#mayRepeat = false

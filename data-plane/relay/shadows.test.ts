@@ -54,6 +54,18 @@ test('a whole message of a stream that stays open is shadowed, and ends there', 
   play.expectClean()
 })
 
+test('a copy whose name stands again behind the tensors is not sent under another: the server would go by the last', () => {
+  const play = stage(['a', 'b'], SHADOWED)
+  const twice = Buffer.concat([message('llm').subarray(5), Buffer.from([0x0a, 3]), Buffer.from('llm')])
+  const framed = Buffer.concat([Buffer.alloc(5), twice])
+  framed.writeUInt32BE(twice.length, 1)
+  play.send(INFER, framed)
+  play.pass(NEXT_TURN_MS)
+  expect([play.served(), play.tally.shadows.skipped]).toEqual([['a'], 1])
+  finishClient(play)
+  play.expectClean()
+})
+
 test('a shadow that fails, says no or hangs is not asked again, and ends within its bound', () => {
   const play = stage(['a', 'b'], { ...SHADOWED, draws: Array.from({ length: 8 }, () => 0.1) })
   const troubles = [

@@ -53,6 +53,8 @@ export class Shadows implements ExchangeOwner {
     const aim = of.aim?.shadow
     if (of.aim !== undefined) of.aim.shadow = undefined
     if (aim === undefined) return
+    // Under another name the copy would say two, and its server would go by the last.
+    if (aim.renames && of.scanner?.repeats === true) return this.skip()
     if (bytes === undefined || this.open >= limits.shadowsMax || bytes.length > this.retryCopies.left) return this.skip()
     const now = this.#ports.now()
     const until = millis(Math.min(of.deadline ?? Number.POSITIVE_INFINITY, now + limits.shadowLifeMax))

@@ -36,7 +36,10 @@ type Line = {
   readonly decision?: Readonly<Record<string, unknown>>
 }
 const explain = async (...argv: readonly string[]): Promise<Line[]> =>
-  (await fleet.admin('explain', '--json', ...argv)).split('\n').map((line) => JSON.parse(line) as Line)
+  (await fleet.admin('explain', '--json', ...argv))
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Line)
 
 test('a traced request is found by its trace, with its candidates, their terms and its end', async () => {
   const metadata = new Metadata()
@@ -47,7 +50,7 @@ test('a traced request is found by its trace, with its candidates, their terms a
   let lines: Line[] = []
   await until('the decision has ended', async () => {
     lines = await explain('--trace', TRACE)
-    return lines[0]?.decision?.end !== null
+    return (lines[0]?.decision?.end ?? null) !== null
   })
   expect(lines).toHaveLength(1)
   const { proxy, decision } = lines[0] as Line

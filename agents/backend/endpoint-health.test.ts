@@ -6,6 +6,7 @@ const ready: Evidence = { kind: 'ready' }
 const refused: Evidence = { kind: 'refused' }
 const slow: Evidence = { kind: 'slow', reason: 'no answer within 1000 ms' }
 const full: Evidence = { kind: 'busy', reason: 'its queue is full' }
+const unproven: Evidence = { kind: 'unproven', reason: 'the first probe of its models is under way' }
 const loading: Evidence = { kind: 'bad', reason: 'not ready (HTTP 400)' }
 
 function play(...evidence: Evidence[]): string[] {
@@ -31,6 +32,11 @@ test.each<[string, Evidence[], string[]]>([
     'one slow answer is forgiven to a busy one too',
     [full, slow, full, slow, slow],
     ['busy', 'busy', 'busy', 'busy', 'failed: no answer within 1000 ms'],
+  ],
+  [
+    'what is not proven yet starts nobody and fails nobody',
+    [unproven, ready, unproven, unproven, slow, unproven, slow, refused, unproven],
+    ['starting', 'ready', 'ready', 'ready', 'ready', 'ready', 'ready', 'failed: refused', `failed: ${unproven.reason}`],
   ],
   ['a failed server is ready again by one ready answer', [ready, refused, ready, slow], ['ready', 'failed: refused', 'ready', 'ready']],
 ])('%s', (_, evidence, expected) => {

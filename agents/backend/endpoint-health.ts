@@ -19,6 +19,8 @@ export type Evidence =
   | { readonly kind: 'refused' }
   /** Nothing came within the time. */
   | { readonly kind: 'slow'; readonly reason: string }
+  /** Nothing speaks against it, and nothing has shown yet that it serves. */
+  | { readonly kind: 'unproven'; readonly reason: string }
   /** Not ready, or an answer that makes no sense. */
   | { readonly kind: 'bad'; readonly reason: string }
 
@@ -35,6 +37,7 @@ export function stepHealth(health: Health, evidence: Evidence): Health {
       return { state: 'failed', reason }
     case 'ready':
     case 'busy':
+      if (evidence.kind === 'unproven') return { ...health, doubt: false }
       return evidence.kind === 'refused' || health.doubt ? { state: 'failed', reason } : { ...health, doubt: true }
     default:
       return health satisfies never

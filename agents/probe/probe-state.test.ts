@@ -101,7 +101,7 @@ test.each<[string, Evidence, ProbeState, Signs, Evidence | 'as it was']>([
     ready,
     models('a'),
     still,
-    { kind: 'bad', reason: 'the first probe of its models is under way' },
+    { kind: 'unproven', reason: 'the first probe of its models is under way' },
   ],
   ['one that works already does not', ready, models('a'), { progress: true, queued: false }, 'as it was'],
   ['one model that passed is enough', ready, answer(models('a', 'b'), 'a', passed, 0), still, 'as it was'],

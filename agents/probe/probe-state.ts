@@ -160,7 +160,7 @@ export function judge(health: Evidence, state: ProbeState, signs: Signs): Eviden
   const failed = probes.find(([, { verdict }]) => verdict === 'failed')
   if (served.length === 0 && failed !== undefined) return { kind: 'bad', reason: `model ${failed[0]}: ${failed[1].reason}` }
   const asked = served.filter(([, { verdict }]) => verdict !== 'unknown')
-  if (asked.length === 0) return signs.progress ? health : { kind: 'bad', reason: 'the first probe of its models is under way' }
+  if (asked.length === 0) return signs.progress ? health : { kind: 'unproven', reason: 'the first probe of its models is under way' }
   if (asked.some(([, { verdict }]) => verdict === 'passed' || verdict === 'senseless')) return health
   const busy = asked.find(([, { verdict }]) => verdict === 'busy')
   if (busy !== undefined) return { kind: 'busy', reason: `model ${busy[0]}: ${busy[1].reason}` }

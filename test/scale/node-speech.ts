@@ -91,7 +91,8 @@ export class NodeSpeech {
   readonly #whole: Template
   #sequence = 0
 
-  constructor(mesh: string, at: number) {
+  /** `port`: of its first server; the next has the one behind it. */
+  constructor(mesh: string, at: number, port = 8_001) {
     const telling = { intervalMs: REPORT_PERIOD_MS, gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_OK }
     const gpus = Array.from({ length: GPUS }, (_, index) => gpu(at, index))
     const whole = (health: EndpointHealth): NodeReport =>
@@ -101,7 +102,7 @@ export class NodeSpeech {
         agentVersion: '0.1.0',
         gpus,
         endpoints: endpointsOf(at).map((id, server) =>
-          endpoint(id, at === WATCHED_NODE ? WATCHED_MODEL : MODEL, 8_001 + server, gpus, health),
+          endpoint(id, at === WATCHED_NODE ? WATCHED_MODEL : MODEL, port + server, gpus, health),
         ),
         host: { cpuUtilization: 0.2, memoryTotalBytes: 2_164_000_000_000n, memoryUsedBytes: 400_000_000_000n },
       })

@@ -2,7 +2,7 @@
 import { EndpointHealth } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { machineNow, obey } from './helper.ts'
 import { NatsPen } from './nats-pen.ts'
-import { NodeSpeech, nodeName, REPORT_PERIOD_MS } from './node-speech.ts'
+import { NodeSpeech, nodeName, REPORT_PERIOD_MS, WATCHED_NODE } from './node-speech.ts'
 
 export type NodesPlan = {
   readonly nats: string
@@ -12,6 +12,8 @@ export type NodesPlan = {
   readonly moving: number
   /** Changes of state in a second, one node after the other: it fails, and a second later it answers again. */
   readonly flapsPerSecond: number
+  /** Where something listens for the first server of the watched node; absent: nowhere, as for all others. */
+  readonly watchedPort?: number
 }
 
 export type NodesCommand =
@@ -37,7 +39,9 @@ const QUEUE_STEPS = 12
 obey<NodesPlan, NodesCommand, NodesNotice>(async (plan, tell) => {
   const pen = await NatsPen.open(plan.nats)
   const count = plan.to - plan.from
-  const speeches = Array.from({ length: count }, (_, at) => new NodeSpeech('default', plan.from + at))
+  const speeches = Array.from({ length: count }, (_, at) =>
+    plan.from + at === WATCHED_NODE ? new NodeSpeech('default', WATCHED_NODE, plan.watchedPort) : new NodeSpeech('default', plan.from + at),
+  )
   const silent = new Set<number>()
   const speechOf = (at: number): NodeSpeech => speeches[at] as NodeSpeech
   const begun = machineNow()

@@ -56,13 +56,15 @@ export class Stage {
   readonly nodes: readonly { readonly from: number; readonly to: number; readonly helper: Nodes }[]
   readonly clients: Clients[] = []
 
-  static async open(load: Load, env: Readonly<Record<string, string>> = {}): Promise<Stage> {
+  /** `watchedPort`: where the watched node's server listens, for proxies that connect to it. */
+  static async open(load: Load, env: Readonly<Record<string, string>> = {}, watchedPort?: number): Promise<Stage> {
     const nats = await startNats()
     const argv = ['--listen', FREE, '--metrics-listen', FREE, '--nats', nats.url, '--log-level', 'warn']
     const controlPlane = await spawnPart('control-plane', argv, { env })
     const nodes = slices(load.nodes, NODES_PER_PROCESS).map(({ from, to }) => {
       const moving = Math.min(Math.max(load.moving - from, 0), to - from)
-      const plan: NodesPlan = { nats: nats.url, from, to, moving, flapsPerSecond: from === 0 ? load.flapsPerSecond : 0 }
+      const told = { nats: nats.url, from, to, moving, flapsPerSecond: from === 0 ? load.flapsPerSecond : 0 }
+      const plan: NodesPlan = watchedPort === undefined ? told : { ...told, watchedPort }
       return { from, to, helper: new Helper<NodesCommand, NodesNotice>('./nodes.ts', plan) }
     })
     const stage = new Stage(load, nats, controlPlane, nodes)

@@ -6,11 +6,13 @@ export const admissionLimits = {
   /** Of a request, and over one worker: what is kept until it is sent, and afterwards as long as it may be sent again. */
   retryCopyMax: kib(256),
   retryCopiesMax: mib(256),
-  /** Admission, where a model's row asks for it and says nothing else: how many wait, what they hold, how long; and what endpoints get beyond their capacity. */
+  /** Admission, where a model's row asks for it and says nothing else: how many wait, what they hold, how long. */
   queueUsual: 1_000,
   queueBytesUsual: mib(64),
   queueWaitUsual: seconds(5),
+  /** And what endpoints get beyond their capacity: at most, and so much that who waits there waits for so long. */
   admissionHeadroom: 1.25,
+  admissionHeadroomWait: millis(100),
   /** And what a row may say at most. */
   queueMax: 100_000,
   queueBytesMax: mib(1_024),

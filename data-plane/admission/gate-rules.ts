@@ -6,7 +6,6 @@ import type { RoomRules } from './room.ts'
 import type { LineBounds } from './waiting-line.ts'
 
 export type GateRules = RoomRules & {
-  readonly workers: number
   readonly bounds: LineBounds
   readonly waitMax: Millis
   readonly priorityKey: string | undefined
@@ -28,7 +27,7 @@ export function gateRules(row: Admission, workers: number): GateRules {
   return {
     workers,
     concurrency: row.concurrency,
-    headroom: row.headroom ?? limits.admissionHeadroom,
+    headroom: row.headroom,
     bounds: { requests: part(row.queueMax ?? limits.queueUsual), bytes: part(row.queueBytesMax ?? limits.queueBytesUsual) },
     waitMax: millis(row.maxWaitMs ?? limits.queueWaitUsual),
     priorityKey: row.priorityKey,

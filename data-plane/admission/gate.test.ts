@@ -78,7 +78,7 @@ describe('room', () => {
   test.each([
     ['what a row says', { concurrency: 3 }, [0], 3],
     ['the capacities of those that serve, and a little more', { headroom: 1.5 }, [2, 4], 9],
-    ['the usual headroom where a row says none', {}, [8], 10],
+    ['the usual headroom where a row says none and nothing is known of its requests', {}, [8], 10],
   ] as const)('ends at %s', (_name, row, capacities, wanted) => {
     const play = new Play(row, capacities)
     const met = Array.from({ length: wanted + 2 }, (_, at) => play.ask(`r${at}`))
@@ -124,27 +124,49 @@ describe('room', () => {
     expect(play.gate.room.limit, 'it gives back what another worker needs').toBeLessThan(7)
   })
 
-  test('shrinks while the queues of all endpoints are long by the doing of others, and grows back; unknown queues shrink nothing', () => {
-    const play = new Play({ headroom: 1.25 }, [8, 8])
+  test('shrinks while the queues of most endpoints are long by the doing of others, and grows back; unknown queues shrink nothing', () => {
+    const play = new Play({ headroom: 1.25 }, [8, 8, 8])
     const report = (...depths: readonly (number | undefined)[]): void => {
       for (const [at, queueDepth] of depths.entries())
         play.table.slot(`e${at}`)?.report({ load: queueDepth === undefined ? {} : { queueDepth }, sampledAt: play.at })
       play.now += limits.reportPeriod
       play.gate.next(play.at)
-      play.gate.room.ask(play.gate.candidates, play.gate.rules, 1, play.gate.open, play.at)
+      play.gate.room.ask(play.gate.candidates, play.gate.rules, undefined, play.gate.open, play.at)
     }
-    report(undefined, undefined)
-    expect(play.gate.room.limit).toBe(20)
-    report(9, 0)
-    expect(play.gate.room.limit, 'one has a short queue').toBe(20)
-    report(9, 9)
-    expect(play.gate.room.limit).toBe(16)
-    report(9, undefined)
-    expect(play.gate.room.limit, 'the only one that is known is full').toBe(12)
-    for (let round = 0; round < 100; round++) report(9, 9)
+    report(undefined, undefined, undefined)
+    expect(play.gate.room.limit).toBe(30)
+    report(9, 0, undefined)
+    expect(play.gate.room.limit, 'of two that are known one has a short queue').toBe(30)
+    report(9, 9, 0)
+    expect(play.gate.room.limit, 'that one has a short queue proves nothing').toBe(24)
+    report(9, undefined, undefined)
+    expect(play.gate.room.limit, 'the only one that is known is full').toBe(19)
+    for (let round = 0; round < 100; round++) report(9, 9, 9)
     expect(play.gate.room.limit, 'never nothing').toBe(1)
-    for (let round = 0; round < 30; round++) report(0, 0)
-    expect(play.gate.room.limit).toBe(20)
+    for (let round = 0; round < 30; round++) report(0, 0, 0)
+    expect(play.gate.room.limit).toBe(30)
+  })
+
+  test('shrinks no faster than places come free, so that some are filled again meanwhile', () => {
+    const play = new Play({ headroom: 1 }, [100])
+    play.ask('first')
+    play.end('first', 1, 10 * limits.reportPeriod)
+    play.table.slot('e0')?.report({ load: { queueDepth: 9 }, sampledAt: play.at })
+    play.now += limits.reportPeriod
+    play.ask('next')
+    expect(play.gate.room.limit, 'ten of a hundred end in a step').toBeGreaterThan(90)
+    expect(play.gate.room.limit).toBeLessThan(100)
+  })
+
+  test.each([
+    ['a quarter more', 20, 80],
+    ['a few more, of requests that take long: who waits at an endpoint waits for about a tenth of a second', 5_000, 65],
+  ])('where a row says no headroom is %s', (_name, heldMs, wanted) => {
+    const play = new Play({}, [64])
+    play.ask('first')
+    play.end('first', 1, heldMs)
+    play.gate.room.forget()
+    expect(Array.from({ length: 100 }, (_, at) => play.ask(`r${at}`)).filter((one) => one === 'goes')).toHaveLength(wanted)
   })
 })
 

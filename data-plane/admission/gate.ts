@@ -138,8 +138,8 @@ export class Gate<Holder> {
   }
 
   #hasRoom(now: Millis): boolean {
-    const { rules, row } = this
-    return row === undefined || this.open < this.room.ask(this.candidates, rules, rules.workers, this.open, now)
+    const { rules, row, estimates } = this
+    return row === undefined || this.open < this.room.ask(this.candidates, rules, estimates.hold.value, this.open, now)
   }
 
   #mayBegin({ band, tenant }: Pass<Holder>, now: Millis): boolean {

@@ -44,8 +44,10 @@ export class Chart {
     this.#parts.push(`<line x1="${n(x1)}" y1="${n(y1)}" x2="${n(x2)}" y2="${n(y2)}" class="${style}"/>`)
   }
 
-  path(points: readonly (readonly [number, number])[], colour: string): void {
-    this.#parts.push(`<polyline points="${points.map(([x, y]) => `${n(x)},${n(y)}`).join(' ')}" class="line" stroke="${colour}"/>`)
+  /** `width`: of a line that is to stand out. */
+  path(points: readonly (readonly [number, number])[], colour: string, width?: number): void {
+    const style = width === undefined ? '' : ` style="stroke-width:${n(width)}"`
+    this.#parts.push(`<polyline points="${points.map(([x, y]) => `${n(x)},${n(y)}`).join(' ')}" class="line" stroke="${colour}"${style}/>`)
   }
 
   /** Small squares with names, from x on in one row. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { CHOOSERS, type ChooserName, chooserOf } from './choosers.ts'
 import { Run } from './run.ts'
+import { capacityPerSecond } from './scenario/fleet-capacity.ts'
 import type { Fault, Scenario } from './scenario/scenario.ts'
 import { GPU_RULES } from './servers/gpu-kinds.ts'
 import { slotRules } from './servers/slot-server.ts'
@@ -39,10 +40,17 @@ test('the same seed plays the same run, to the last digit; another seed another 
   expect(played(SMALL, 'LEAST_WAIT', 0.7, 2)).not.toEqual(played(SMALL, 'LEAST_WAIT'))
 })
 
+const EVERYTHING_WRONG: Scenario = {
+  ...SMALL,
+  faults: (['crash', 'hang', 'slow', 'fail-fast', 'lie-idle', 'throttle-flap'] as const).map(
+    (kind, at): Fault => ({ kind, atSeconds: 3 * at, lastingSeconds: 4, nodes: [at % 3], factor: 3 }),
+  ),
+  warmUpSeconds: 1,
+  seconds: 18,
+}
+
 test.each(CHOOSERS)('%s plays a fleet in which everything goes wrong, and every account adds up at every step', (name) => {
-  const kinds = ['crash', 'hang', 'slow', 'fail-fast', 'lie-idle', 'throttle-flap'] as const
-  const faults = kinds.map((kind, at): Fault => ({ kind, atSeconds: 3 * at, lastingSeconds: 4, nodes: [at % 3], factor: 3 }))
-  const { measures } = played({ ...SMALL, faults, warmUpSeconds: 1, seconds: 18 }, name, 0.9)
+  const { measures } = played(EVERYTHING_WRONG, name, 0.9)
   expect(measures.requests).toBeGreaterThan(100)
 })
 
@@ -75,6 +83,56 @@ describe('what goes wrong', () => {
     // A rise waits out its dwell, and between two rises lies one fall at most.
     expect(weightChangesPerMinute).toBeGreaterThan(0)
     expect(weightChangesPerMinute).toBeLessThanOrEqual((2 * 60_000) / limits.weightRiseDwell)
+  })
+})
+
+describe('more than the fleet can do', () => {
+  const without: Scenario = { ...SMALL, workload: { ...SMALL.workload, sessions: undefined }, warmUpSeconds: 15, seconds: 40 }
+  const queued: Scenario = { ...without, admission: { maxWaitMs: 400 } }
+
+  test('is refused in time by the queues of proxies, and nearly as many are answered well as could be at best', () => {
+    const [alone, behind] = [played(without, 'LEAST_WAIT', 1.3).measures, played(queued, 'LEAST_WAIT', 1.3).measures]
+    expect(alone.goodPerSecond, 'all wait in the servers').toBeLessThan(1)
+    expect(behind.goodPerSecond).toBeGreaterThan(0.85 * capacityPerSecond(queued))
+    expect(behind.ttftMs?.p99).toBeLessThan(2_000)
+    expect(behind.late, 'nobody waits until he gives up, but in the midst of a long answer').toBeLessThan(alone.late)
+    const { refused, refusals } = behind
+    expect(refused).toBeGreaterThan(0.1 * behind.requests)
+    expect(Object.values(refusals).reduce((sum, count) => sum + count, 0)).toBe(refused)
+    expect(refusals).toEqual({ 'queue-timeout': refused })
+  })
+
+  test('is refused at once where nobody may wait, and never waits beyond the bound', () => {
+    expect(Object.keys(played({ ...queued, admission: { queueMax: 0 } }, 'LEAST_WAIT', 1.3).measures.refusals)).toEqual(['queue-full'])
+    const { refusals } = played({ ...queued, admission: { queueMax: 4, maxWaitMs: 400 } }, 'LEAST_WAIT', 1.5).measures
+    expect(refusals).toMatchObject({ 'queue-full': expect.any(Number), 'queue-timeout': expect.any(Number) })
+  })
+
+  test('costs those of the lower band, and of a band those who ask for more than their share', () => {
+    const tenants = [
+      { name: 'first', share: 1, band: 'high' },
+      { name: 'modest', share: 1 },
+      { name: 'greedy', share: 6 },
+    ]
+    const admission = { maxWaitMs: 400, priorityKey: 'x-band', bands: ['high', 'low'], tenantKey: 'x-tenant' }
+    const scenario: Scenario = { ...without, proxies: 1, workload: { ...without.workload, tenants }, admission }
+    const [first, modest, greedy] = new Run(scenario, { load: 1.5, seed: 1, chooser: () => chooserOf('LEAST_WAIT') })
+      .play()
+      .byTenant.map(({ refused, requests }) => refused / requests)
+    expect(first).toBeLessThan(0.03)
+    expect(modest).toBeLessThan(0.05)
+    expect(greedy).toBeGreaterThan(0.3)
+  })
+
+  test.each(['LEAST_WAIT', 'epp'] as const)('%s keeps every account also while everything goes wrong behind a queue', (name) => {
+    const { measures } = played({ ...EVERYTHING_WRONG, admission: { maxWaitMs: 300, queueMax: 30 } }, name, 1.4)
+    expect(measures.refused).toBeGreaterThan(0)
+  })
+
+  test('at half load the queue is not noticed', () => {
+    const { refusals, ...queuedMeasures } = played(queued, 'LEAST_WAIT', 0.5).measures
+    expect(refusals).toEqual({})
+    expect(queuedMeasures).toEqual(expect.objectContaining({ refused: 0, failed: 0 }))
   })
 })
 

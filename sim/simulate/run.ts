@@ -5,16 +5,22 @@
  */
 import { assert } from '../../core/assert.ts'
 import { limits } from '../../core/limits.ts'
+import type { Reason } from '../../core/mesh-error.ts'
 import { type Millis, millis } from '../../core/units.ts'
+import { FrontDesk } from '../../data-plane/admission/front-desk.ts'
+import type { Refused } from '../../data-plane/admission/gate.ts'
+import { TimerWheel, WHEEL_GRAIN } from '../../data-plane/admission/timer-wheel.ts'
 import type { EndpointSlot } from '../../data-plane/routing/endpoint-slot.ts'
 import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { seededDraw } from '../model-server/queue.ts'
 import { Timeline } from './engine/timeline.ts'
+import { afflict } from './mesh/afflict.ts'
 import { Bus } from './mesh/bus.ts'
 import { WeightWatch } from './mesh/checks.ts'
 import { SimControlPlane } from './mesh/control-plane.ts'
 import { SimNode } from './mesh/node.ts'
-import { type Chooser, SimProxy } from './mesh/proxy.ts'
+import { type Chooser, type Queue, SimProxy } from './mesh/proxy.ts'
+import { requestReader } from './mesh/read-request.ts'
 import { FIRST_TRY_MS, Reconnects } from './mesh/reconnects.ts'
 import { Request, type RequestEnd } from './mesh/request.ts'
 import { type Measures, Tally } from './report/measures.ts'
@@ -60,6 +66,7 @@ const FAULT_BEGINS = 8
 const FAULT_ENDS = 9
 const CONNECTION = 10
 const FLAP = 11
+const WHEEL = 12
 
 /** Agents have told of their servers by then. */
 const FIRST_ARRIVAL = millis(2_000)
@@ -84,6 +91,8 @@ export class Run {
   /** When each server's next moment is planned. */
   readonly #armedAt: Float64Array
   readonly #requests = new Map<number, Request>()
+  /** Of all desks: where nobody waits it has nothing to do. */
+  readonly #wheel = new TimerWheel(millis(0))
   #arrived = 0
   #coming: Arrival
   readonly #from: number
@@ -98,7 +107,7 @@ export class Run {
     this.#bus = new Bus(scenario.telemetry, seededDraw(chance * 31 + 2))
     this.#proxies = Array.from(
       { length: scenario.proxies },
-      (_, at) => new SimProxy(options.chooser(), seededDraw(chance * 31 + 100 + at), this.#weights),
+      (_, at) => new SimProxy(options.chooser(), seededDraw(chance * 31 + 100 + at), this.#weights, this.#queue()),
     )
     const clock = { now: () => this.#timeline.now }
     this.#nodes = scenario.servers.map((rules, at) => {
@@ -126,7 +135,8 @@ export class Run {
       if (timeline.passed % checkEvery === 0) for (const proxy of this.#proxies) proxy.checkAll()
       if (timeline.passed % PROGRESS_EVERY === 0) onProgress(Math.min(1, timeline.now / this.#to))
     }
-    for (const proxy of this.#proxies) assert(proxy.ledger.open === 0, 'when all requests have ended the ledger is empty')
+    for (const { ledger, waiting } of this.#proxies)
+      assert(ledger.open + waiting === 0, 'when all requests have ended nobody is at a server or waits')
     const retries = this.#proxies.reduce((sum, proxy) => sum + proxy.retries, 0)
     return {
       measures: this.#tally.read(this.#scenario.seconds, retries),
@@ -149,6 +159,7 @@ export class Run {
     timeline.plan(OUTCOMES_PERIOD_MS, OUTCOMES, 0)
     timeline.plan(limits.ledgerReportPeriod, EMBERS, 0)
     timeline.plan(this.#coming.at, ARRIVAL, 0)
+    if (this.#scenario.admission !== undefined) timeline.plan(WHEEL_GRAIN, WHEEL, 0)
     for (const [at, fault] of this.#scenario.faults.entries()) {
       timeline.plan(this.#from + 1000 * fault.atSeconds, FAULT_BEGINS, at)
       timeline.plan(this.#from + 1000 * (fault.atSeconds + fault.lastingSeconds), FAULT_ENDS, at)
@@ -186,6 +197,9 @@ export class Run {
         return this.#reconnect(who, now)
       case FLAP:
         return this.#flap(who, now)
+      case WHEEL:
+        this.#wheel.advance(now)
+        return this.#timeline.plan(now + WHEEL_GRAIN, WHEEL, 0)
       default:
         throw new Error(`there is no moment of kind ${kind}`)
     }
@@ -198,9 +212,20 @@ export class Run {
     const request = new Request(id, id % this.#proxies.length, this.#coming)
     this.#requests.set(id, request)
     this.#timeline.plan(now + 1000 * this.#scenario.patienceSeconds, PATIENCE, id)
-    this.#attempt(request, now)
+    if (this.#proxyOf(request).admits(request, now)) this.#attempt(request, now)
     this.#coming = this.#traffic.next()
     if (this.#coming.at < this.#to) this.#timeline.plan(this.#coming.at, ARRIVAL, 0)
+  }
+
+  #queue(): Queue | undefined {
+    const { admission } = this.#scenario
+    if (admission === undefined) return undefined
+    const owner = {
+      now: () => this.#timeline.now,
+      send: (request: Request) => this.#attempt(request, this.#timeline.now),
+      refuse: (request: Request, { reason }: Refused) => this.#end(request, 'refused', this.#timeline.now, reason),
+    }
+    return { admission, desk: new FrontDesk(owner, requestReader(this.#scenario), this.#wheel, 1) }
   }
 
   /** Choose, send; a server that does not take it may leave it to another. */
@@ -208,7 +233,7 @@ export class Run {
     const proxy = this.#proxyOf(request)
     for (;;) {
       const slot = proxy.choose(request, now)
-      if (slot === undefined) return this.#end(request, 'refused', now)
+      if (slot === undefined) return this.#end(request, 'refused', now, 'no-ready-endpoint')
       const node = this.#nodeOf.get(slot.id) as SimNode
       const offered = node.offer(request, now)
       if (offered === 'taken') return this.#arm(node)
@@ -216,16 +241,19 @@ export class Run {
       if (offered === 'error') return this.#end(request, 'failed', now)
       if (offered === 'unreachable') this.#eject(proxy, slot, now)
       request.excluded.push(slot)
-      if (!proxy.mayRetry(request, offered === 'unreachable')) return this.#end(request, offered === 'refused' ? 'refused' : 'failed', now)
+      if (proxy.mayRetry(request, offered === 'unreachable')) continue
+      return offered === 'refused' ? this.#end(request, 'refused', now, 'upstream-overloaded') : this.#end(request, 'failed', now)
     }
   }
 
   #onFirstToken(request: Request, now: Millis): void {
     request.firstTokenAt = now
+    request.answered = 1
     this.#proxyOf(request).onFirstToken(request, now)
   }
 
   #onDone(request: Request, now: Millis): void {
+    request.answered = request.outputTokens
     this.#proxyOf(request).settle(request, 'success', now)
     this.#end(request, 'done', now)
   }
@@ -244,11 +272,10 @@ export class Run {
     this.#end(request, 'late', now)
   }
 
-  #end(request: Request, end: RequestEnd, now: Millis): void {
+  #end(request: Request, end: RequestEnd, now: Millis, why?: Reason): void {
     this.#requests.delete(request.id)
-    if (request.at < this.#from) return
-    this.#tally.note(request, end, now)
-    this.#tenants[request.tenant]?.note(request, end, now)
+    if (request.at >= this.#from) for (const tally of [this.#tally, this.#tenants[request.tenant]]) tally?.note(request, end, now, why)
+    this.#proxyOf(request).ended(request)
   }
 
   #proxyOf({ proxy }: Request): SimProxy {
@@ -296,34 +323,12 @@ export class Run {
   // ——— what goes wrong ———
 
   #onFault(fault: Fault, at: number, begins: boolean, now: Millis): void {
+    const struck = { arm: (node: SimNode) => this.#arm(node), lose: (requests: readonly Request[]) => this.#lose(requests, now) }
     for (const index of fault.nodes) {
       const node = this.#nodes[index]
-      if (node !== undefined) this.#afflict(node, fault, begins, now)
+      if (node !== undefined) afflict(node, fault, begins, now, struck)
     }
     if (fault.kind === 'throttle-flap' && begins) this.#timeline.plan(now + FLAP_PERIOD_MS, FLAP, at)
-  }
-
-  #afflict(node: SimNode, { kind, factor }: Fault, begins: boolean, now: Millis): void {
-    switch (kind) {
-      case 'crash':
-        return this.#lose(node.suffer(begins ? 'crashed' : 'well', now), now)
-      case 'hang':
-      case 'fail-fast':
-        node.suffer(begins ? (kind === 'hang' ? 'hung' : 'failing') : 'well', now)
-        return this.#arm(node)
-      case 'slow':
-        node.server.advance(now)
-        node.server.setSpeed(begins ? 1 / factor : 1, now)
-        return this.#arm(node)
-      case 'lie-idle':
-        node.lies = begins
-        return
-      case 'throttle-flap':
-        node.throttled = false
-        return
-      default:
-        return kind satisfies never
-    }
   }
 
   /** A broken connection: who was promised nothing yet is sent elsewhere. */

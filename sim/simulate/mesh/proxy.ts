@@ -1,11 +1,12 @@
 /**
  * A proxy of the simulation: the product's own table, ledger, choice and retry budget, fed by the product's own pushes. What is simulated of it is the
- * relay alone. Invariant, looked at with every attempt: the ledger holds as many attempts as are open.
+ * relay alone. Invariants, looked at with every attempt: the ledger holds as many attempts as are open; at every step: whoever is not at a server waits at the desk.
  */
 import { assert } from '../../../core/assert.ts'
 import { limits } from '../../../core/limits.ts'
-import type { PolicyName } from '../../../core/mesh-snapshot.ts'
+import type { Admission, PolicyName } from '../../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../../core/units.ts'
+import type { FrontDesk } from '../../../data-plane/admission/front-desk.ts'
 import { RetryBudget } from '../../../data-plane/admission/retry-budget.ts'
 import { OutlierWatch } from '../../../data-plane/outliers/outlier-watch.ts'
 import type { EndpointSlot } from '../../../data-plane/routing/endpoint-slot.ts'
@@ -25,6 +26,9 @@ export const MODEL = 'llm'
 /** How endpoints are chosen: by a policy of the product, or by a rival. */
 export type Chooser = { readonly kind: 'policy'; readonly name: PolicyName } | { readonly kind: 'rival'; readonly rival: Rival }
 
+/** A queue before the choice, where the scenario has one. */
+export type Queue = { readonly admission: Admission; readonly desk: FrontDesk<Request> }
+
 type Told = Pick<EndpointSlot, 'successes' | 'backpressures' | 'failures'>
 const NOTHING_TOLD: Told = { successes: 0, backpressures: 0, failures: 0 }
 
@@ -32,6 +36,8 @@ export class SimProxy {
   readonly ledger = new Ledger()
   readonly budget = new RetryBudget()
   retries = 0
+  readonly #desk: FrontDesk<Request> | undefined
+  readonly #waitingMax: number
   readonly #table = new RoutingTable()
   readonly #policy: PolicyName
   readonly #rival: Rival | undefined
@@ -41,16 +47,20 @@ export class SimProxy {
   readonly #told = new Map<string, Told>()
   readonly #outliers = new OutlierWatch({ resort: (slot) => this.#resort(slot), tell: () => {} })
   #asking: RivalAsk | undefined
+  /** Requests that came and have not ended, and those of them that are at a server. */
+  #held = 0
   #open = 0
   /** Whose word it is that loads hold: one control plane's, until it begins anew. */
   #teller = 1
 
-  constructor(chooser: Chooser, draw: () => number, weights: WeightWatch) {
+  constructor(chooser: Chooser, draw: () => number, weights: WeightWatch, queue?: Queue) {
     this.#draw = draw
     this.#weights = weights
+    this.#desk = queue?.desk
+    this.#waitingMax = queue?.admission.queueMax ?? limits.queueUsual
     const policy = chooser.kind === 'policy' ? chooser.name : 'ROUND_ROBIN'
     this.#policy = policy
-    this.#table.setHead({ version: '', models: [{ name: MODEL, policy }], routes: [] })
+    this.#table.setHead({ version: '', models: [{ name: MODEL, policy, admission: queue?.admission }], routes: [] })
     if (chooser.kind === 'policy') return
     const { rival } = chooser
     this.#rival = rival
@@ -73,6 +83,14 @@ export class SimProxy {
       this.#table.slot(endpointId)?.report(dated, ages ? 0 : this.#teller)
     }
     if (loadsHold) this.#table.loadsHold(this.#teller, now)
+    this.#desk?.onFleet()
+  }
+
+  /** It has come; false when it waits, and will be sent by the desk, or was refused. */
+  admits(request: Request, now: Millis): boolean {
+    this.#held++
+    const candidates = this.#table.candidatesFor(MODEL)
+    return candidates === undefined || (this.#desk?.admits(request, MODEL, candidates, now) ?? true)
   }
 
   /** Chooses and charges; undefined when nobody is left to be asked. */
@@ -87,6 +105,7 @@ export class SimProxy {
     if (slot === undefined) return undefined
     checkChoice(slot, candidates, excluded)
     this.ledger.charge(slot, now)
+    if (request.pass !== undefined) this.#desk?.charge(request.pass, now)
     this.#open++
     checkLedger(this.ledger, this.#open)
     request.slot = slot
@@ -101,9 +120,10 @@ export class SimProxy {
     return this.#policy === 'PREFIX' ? blockHashes(prompt, limits.promptBlocksMax, limits.promptBlock / LETTERS_PER_TOKEN) : undefined
   }
 
-  onFirstToken({ slot, attemptAt }: Request, now: Millis): void {
+  onFirstToken({ slot, attemptAt, pass }: Request, now: Millis): void {
     if (slot === undefined) return
     const took = millis(now - attemptAt)
+    if (pass !== undefined) this.#desk?.answerBegan(pass, took, now)
     slot.firstByte.record(took, now)
     const group = this.#table.candidatesFor(MODEL)
     if (group !== undefined) this.#outliers.beganAfter(slot, group, took)
@@ -112,15 +132,29 @@ export class SimProxy {
 
   /** `burning`: it was cancelled, and may go on for a while. */
   settle(request: Request, outcome: Outcome, now: Millis, burning = false): void {
-    const { slot } = request
+    const { slot, pass, attemptAt } = request
     if (slot === undefined) return
     request.slot = undefined
     this.ledger.settle(slot, outcome, burning, now)
+    if (pass !== undefined) this.#desk?.settle(pass, outcome, millis(now - attemptAt))
     this.#open--
     checkLedger(this.ledger, this.#open)
     this.#score(request, slot, outcome, burning, now)
     if (outcome === 'success') this.budget.earn()
     this.#rival?.onEnd?.(slot, outcome === 'success', { now })
+  }
+
+  /** It is over, whatever ended it; others may go in its place. */
+  ended(request: Request): void {
+    this.#held--
+    if (request.pass !== undefined) this.#desk?.ended(request, request.pass)
+  }
+
+  /** How many wait at its desk. */
+  get waiting(): number {
+    let sum = 0
+    for (const count of this.#desk?.waiting.values() ?? []) sum += count
+    return sum
   }
 
   #score({ attemptAt, firstTokenAt }: Request, slot: EndpointSlot, outcome: Outcome, burning: boolean, now: Millis): void {
@@ -153,6 +187,7 @@ export class SimProxy {
   #resort(slot: EndpointSlot): void {
     this.#table.resort(slot)
     this.ledger.touch(slot)
+    this.#desk?.onFleet()
   }
 
   /** What it tells the control plane once a second. */
@@ -175,6 +210,8 @@ export class SimProxy {
   /** Every charge against every slot: costs the fleet. */
   checkAll(): void {
     checkCharges(this.ledger, this.#table.slots)
+    assert(this.waiting <= this.#waitingMax, 'no more wait than may')
+    assert(this.#held === this.#open + this.waiting, 'whoever is not at a server waits at the desk')
   }
 }
 

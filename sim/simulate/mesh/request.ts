@@ -1,4 +1,5 @@
 /** One request on its way through the simulated mesh: what it is, where it is, and what has become of it. */
+import type { Pass } from '../../../data-plane/admission/pass.ts'
 import type { EndpointSlot } from '../../../data-plane/routing/endpoint-slot.ts'
 import type { Job } from '../servers/server.ts'
 import type { Arrival } from '../workload/arrival.ts'
@@ -17,6 +18,10 @@ export class Request implements Job {
   attempts = 0
   readonly excluded: EndpointSlot[] = []
   firstTokenAt: number | undefined
+  /** Where its proxy has a queue. */
+  pass: Pass<Request> | undefined
+  /** Tokens that its client has for certain: nobody counts those of an answer that goes on. */
+  answered = 0
 
   constructor(id: number, proxy: number, { at, tenant, prompt, outputTokens }: Arrival) {
     this.id = id

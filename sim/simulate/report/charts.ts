@@ -19,6 +19,9 @@ const COLOURS: Readonly<Record<string, string>> = {
 }
 const PALETTE = ['#b45309', '#0f766e', '#4d7c0f', '#1d4ed8', '#be123c', '#7c3aed', '#0369a1', '#a16207']
 
+const STRONGEST = 'LEAST_WAIT'
+const STRONGEST_WIDTH = 4
+
 type Panel = {
   readonly title: string
   readonly scale: 'log' | 'even'
@@ -87,8 +90,8 @@ function drawPanel(
     chart.text(x0 - 6, y(tick) + 4, tick.toLocaleString('en'), 'small quiet', 'end')
   }
   for (const load of new Set(loads)) chart.text(x(load), y0 + 16, String(load), 'small quiet', 'middle')
-  // The default is drawn last, above the others.
-  for (const name of names.toReversed())
+  // The default is drawn last, above the others, and stronger.
+  for (const name of names.toSorted((a, b) => Number(a === STRONGEST) - Number(b === STRONGEST)))
     chart.path(
       rows
         .filter(({ policy }) => policy === name)
@@ -97,6 +100,7 @@ function drawPanel(
           return value === undefined ? [] : [[x(load), y(value)] as const]
         }),
       colourOf(name, names),
+      name === STRONGEST ? STRONGEST_WIDTH : undefined,
     )
 }
 
@@ -105,10 +109,11 @@ const colourOf = (name: string, names: readonly string[]): string =>
 
 type Scale = { readonly low: number; readonly high: number; readonly ticks: readonly number[] }
 
-/** Whole powers of ten around what there is. */
+/** Whole powers of ten around what there is, and no more: lines that lie on one another tell nothing. */
 function logScale(values: readonly number[]): Scale {
-  const from = Math.floor(Math.log10(Math.min(...values, 10)))
-  const to = Math.max(from + 1, Math.ceil(Math.log10(Math.max(...values, 10))))
+  const [least, most] = values.length === 0 ? [1, 10] : [Math.min(...values), Math.max(...values)]
+  const from = Math.floor(Math.log10(least))
+  const to = Math.max(from + 1, Math.ceil(Math.log10(most)))
   return { low: 10 ** from, high: 10 ** to, ticks: Array.from({ length: to - from + 1 }, (_, at) => 10 ** (from + at)) }
 }
 

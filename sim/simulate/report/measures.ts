@@ -1,7 +1,10 @@
 /** What is measured of one run: of the requests that arrived in its window, whenever they ended. */
+import type { Reason } from '../../../core/mesh-error.ts'
 import type { Request, RequestEnd } from '../mesh/request.ts'
 
 export type Quantiles = { readonly p50: number; readonly p99: number }
+
+export type Refusals = Readonly<Partial<Record<Reason, number>>>
 
 /** What is absent was not measured: nobody was answered. */
 export type Measures = {
@@ -14,6 +17,8 @@ export type Measures = {
   readonly goodShare: number
   readonly goodPerSecond: number
   readonly refused: number
+  /** Of those that were refused; no reason that nobody was refused for. */
+  readonly refusals: Refusals
   readonly failed: number
   readonly late: number
   readonly retries: number
@@ -25,14 +30,16 @@ export class Tally {
   readonly #firstTokens: number[] = []
   readonly #latencies: number[] = []
   readonly #ends: Record<RequestEnd, number> = { done: 0, refused: 0, failed: 0, late: 0 }
+  readonly #refusals: Partial<Record<Reason, number>> = {}
   #good = 0
 
   constructor(goalMs: number) {
     this.#goalMs = goalMs
   }
 
-  note({ at, firstTokenAt }: Request, end: RequestEnd, now: number): void {
+  note({ at, firstTokenAt }: Request, end: RequestEnd, now: number, why?: Reason): void {
     this.requests++
+    if (why !== undefined) this.#refusals[why] = (this.#refusals[why] ?? 0) + 1
     this.#ends[end]++
     if (firstTokenAt !== undefined) this.#firstTokens.push(firstTokenAt - at)
     else if (end === 'late') this.#firstTokens.push(now - at)
@@ -51,7 +58,7 @@ export class Tally {
       ...(latencyMs !== undefined && { latencyMs }),
       goodShare: this.requests === 0 ? 0 : this.#good / this.requests,
       goodPerSecond: this.#good / seconds,
-      ...{ refused, failed, late, retries },
+      ...{ refused, refusals: { ...this.#refusals }, failed, late, retries },
     }
   }
 }

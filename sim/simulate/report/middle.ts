@@ -1,5 +1,5 @@
 /** Several runs of one kind as one: of each measure the middle one. */
-import type { Measures, Quantiles } from './measures.ts'
+import type { Measures, Quantiles, Refusals } from './measures.ts'
 
 /** Of an even number the lower of the two. What not every run measured is absent. */
 export function middleOf(runs: readonly Measures[]): Measures {
@@ -8,6 +8,7 @@ export function middleOf(runs: readonly Measures[]): Measures {
     runs.every((run) => of(run) !== undefined)
       ? { p50: middle((run) => of(run)?.p50 as number), p99: middle((run) => of(run)?.p99 as number) }
       : undefined
+  const reasons = [...new Set(runs.flatMap(({ refusals }) => Object.keys(refusals)))] as (keyof Refusals)[]
   const [ttftMs, latencyMs] = [quantiles((run) => run.ttftMs), quantiles((run) => run.latencyMs)]
   return {
     requests: middle((run) => run.requests),
@@ -16,6 +17,9 @@ export function middleOf(runs: readonly Measures[]): Measures {
     goodShare: middle((run) => run.goodShare),
     goodPerSecond: middle((run) => run.goodPerSecond),
     refused: middle((run) => run.refused),
+    refusals: Object.fromEntries(
+      reasons.map((reason) => [reason, middle(({ refusals }) => refusals[reason] ?? 0)] as const).filter(([, count]) => count > 0),
+    ),
     failed: middle((run) => run.failed),
     late: middle((run) => run.late),
     retries: middle((run) => run.retries),

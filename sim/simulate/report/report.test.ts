@@ -24,7 +24,7 @@ test('who gave up before a token counts with all the time that he waited, who wa
   tally.note(request(0, 50), 'done', 500)
   tally.note(request(0, 150), 'done', 600)
   tally.note(request(0), 'late', 9_000)
-  tally.note(request(0), 'refused', 1)
+  tally.note(request(0), 'refused', 1, 'queue-full')
   expect(tally.read(10, 3)).toEqual({
     requests: 4,
     ttftMs: { p50: 150, p99: 9_000 },
@@ -32,6 +32,7 @@ test('who gave up before a token counts with all the time that he waited, who wa
     goodShare: 0.25,
     goodPerSecond: 0.1,
     refused: 1,
+    refusals: { 'queue-full': 1 },
     failed: 0,
     late: 1,
     retries: 3,
@@ -44,6 +45,7 @@ const measures = (ms: number | undefined): Measures => ({
   goodShare: 1,
   goodPerSecond: 2,
   refused: 0,
+  refusals: {},
   failed: 0,
   late: 0,
   retries: 0,
@@ -71,5 +73,20 @@ describe('results', () => {
     expect(chart.match(/<polyline/g)).toHaveLength(12)
     expect(chart).toContain('a &lt;test&gt;')
     expect(chart).not.toMatch(/NaN|Infinity/)
+  })
+
+  test('the default stands out, and an axis begins where its values do', () => {
+    const lines = loadChart(results).match(/<polyline[^>]*>/g) ?? []
+    expect(lines.map((line) => line.includes('stroke-width:4'))).toEqual(Array.from({ length: 6 }, () => [false, true]).flat())
+    const late = { ...results, rows: rows.map((row) => ({ ...row, measures: measures(20_000) })) }
+    expect(loadChart(late)).not.toMatch(/>(10|100|1,000)</)
+    expect(loadChart({ ...results, rows: [{ policy: 'epp', load: 1, measures: measures(undefined) }] })).not.toMatch(/NaN|Infinity/)
+  })
+
+  test('why requests were refused stands beside how many were', () => {
+    const refused = { ...measures(1), refused: 7, refusals: { 'queue-full': 2, 'queue-timeout': 5 } as const }
+    const table = resultsTable({ ...results, rows: [{ policy: 'epp', load: 1, measures: refused }] })
+    expect(table).toContain('| queue-timeout 5, queue-full 2 |')
+    expect(resultsTable(results)).not.toContain('why refused')
   })
 })

@@ -17,6 +17,14 @@ test('what is left out has its default, and the file names the scenario', () => 
   expect(scenario.servers.map(({ kind }) => kind)).toEqual(['batch', 'batch', 'slots'])
 })
 
+test('a queue is said as in a model’s row, and tenants may be of its bands', () => {
+  const admission = { maxWaitMs: 500, priorityKey: 'x-band', bands: ['high', 'low'], tenantKey: 'x-tenant', weights: { a: 2 } }
+  const text = GOOD.replace('workload:', 'workload:\n  tenants: [{ name: a, share: 1, band: high }]')
+  const scenario = parseScenario(`${text}admission: ${JSON.stringify(admission)}\n`, 'x.yaml')
+  expect(scenario).toMatchObject({ admission, workload: { tenants: [{ name: 'a', band: 'high' }] } })
+  expect(parseScenario(GOOD, 'x.yaml').admission).toBeUndefined()
+})
+
 test.each([
   ['fleet: []', 'x.yaml:1: fleet: wants at least one row, for example { gpu: h100, count: 4 }'],
   [GOOD.replace('h100', 'h900'), /x\.yaml:3: fleet\[0\]\.gpu: .*"h100"/],
@@ -30,6 +38,17 @@ test.each([
   ],
   [`${GOOD}faults:\n  - { kind: explode, atSeconds: 1, lastingSeconds: 1, nodes: [0] }\n`, /x\.yaml:9: faults\[0\]\.kind/],
   [GOOD.replace('count: 2', 'count: 10000'), 'x.yaml:3: fleet: 10001 servers, and 10000 are the most'],
+  [`${GOOD}admission: { maxWaitMs: 0 }\n`, /x\.yaml:8: admission\.maxWaitMs: Too small/],
+  [`${GOOD}admission: { maxWait: 1 }\n`, /x\.yaml:8: admission\.maxWait: there is no such field; known are concurrency, headroom/],
+  [`${GOOD}admission:\n  concurrency: 4\n  headroom: 2\n`, /x\.yaml:10: admission\.headroom: goes with the capacities/],
+  [
+    `${GOOD}admission:\n  tenantKey: x-tenant\n  weights: { nobody: 2 }\n`,
+    'x.yaml:10: admission.weights.nobody: is no tenant of the workload; there are all',
+  ],
+  [
+    GOOD.replace('workload:', 'workload:\n  tenants: [{ name: a, share: 1, band: high }]'),
+    'x.yaml:6: workload.tenants[0].band: wants one of admission.bands: there are none',
+  ],
   ['{', /^x\.yaml: /],
 ])('nonsense is refused with its line and field: %#', (text, complaint) => {
   const full = text.startsWith('fleet: []')

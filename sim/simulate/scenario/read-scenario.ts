@@ -1,7 +1,8 @@
 /** The one door for scenario files, YAML or JSON: what is wrong is told with file, line and field. */
 import { z } from 'zod'
-import { inWords, readPlaced } from '../../../core/edge/placed-file.ts'
+import { fieldOf, inWords, readPlaced } from '../../../core/edge/placed-file.ts'
 import { UsageError } from '../../../core/edge/usage-error.ts'
+import { ADMISSION_FIELDS, rowAdmission } from '../../../data-plane/wire/row-admission.ts'
 import { GPU_KINDS, GPU_RULES } from '../servers/gpu-kinds.ts'
 import { slotRules } from '../servers/slot-server.ts'
 import type { Fault, Scenario, ServerRules } from './scenario.ts'
@@ -49,7 +50,7 @@ const workload = z.strictObject({
     })
     .optional(),
   tenants: z
-    .array(z.strictObject({ name: z.string().min(1), share: z.number().positive() }))
+    .array(z.strictObject({ name: z.string().min(1), share: z.number().positive(), band: z.string().optional() }))
     .min(1)
     .default([{ name: 'all', share: 1 }]),
 })
@@ -74,6 +75,7 @@ const file = z.strictObject({
     })
     .prefault({}),
   faults: z.array(fault).default([]),
+  admission: rowAdmission.optional(),
   proxies: count(100).default(2),
   warmUpSeconds: seconds.default(30),
   seconds: seconds.min(1).default(300),
@@ -90,9 +92,10 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   output: Object.keys(lengths.shape),
   bursts: ['everySeconds', 'lastingSeconds', 'factor'],
   sessions: ['turns', 'live', 'systemPrompts', 'systemTokens'],
-  tenants: ['name', 'share'],
+  tenants: ['name', 'share', 'band'],
   telemetry: ['delayMs', 'jitterMs', 'lostShare'],
   faults: Object.keys(fault.shape),
+  admission: ADMISSION_FIELDS,
 }
 
 const knownAt = (path: readonly PropertyKey[]): readonly string[] =>
@@ -110,16 +113,31 @@ function parse(text: string, path: string): Scenario {
   }
   const { fleet, ...rest } = read.data
   const servers = fleet.flatMap((row) => Array.from({ length: row.count }, () => serverOf(row)))
-  const complain = (at: readonly PropertyKey[], field: string, words: string): never => {
-    throw new UsageError(`${path}:${placed.lineOf(at)}: ${field}: ${words}`)
+  const complain = (at: readonly PropertyKey[], words: string): never => {
+    throw new UsageError(`${path}:${placed.lineOf(at)}: ${fieldOf(at)}: ${words}`)
   }
-  if (servers.length > ENDPOINTS_MAX) complain(['fleet'], 'fleet', `${servers.length} servers, and ${ENDPOINTS_MAX} are the most`)
+  if (servers.length > ENDPOINTS_MAX) complain(['fleet'], `${servers.length} servers, and ${ENDPOINTS_MAX} are the most`)
   for (const [at, { nodes }] of rest.faults.entries()) {
     const stranger = nodes.find((node) => node >= servers.length)
     if (stranger !== undefined)
-      complain(['faults', at, 'nodes'], `faults[${at}].nodes`, `there is no server ${stranger}; they count from 0 to ${servers.length - 1}`)
+      complain(['faults', at, 'nodes'], `there is no server ${stranger}; they count from 0 to ${servers.length - 1}`)
   }
+  checkTenants(rest, complain)
   return { ...rest, name: nameOf(path), faults: rest.faults satisfies readonly Fault[], servers }
+}
+
+/** Traffic and queue speak of the same tenants and the same bands. */
+function checkTenants(
+  { workload: { tenants }, admission }: Pick<Scenario, 'workload' | 'admission'>,
+  complain: (at: readonly PropertyKey[], words: string) => void,
+): void {
+  const { bands = [], weights = {} } = admission ?? {}
+  for (const [at, { band }] of tenants.entries())
+    if (band !== undefined && !bands.includes(band))
+      complain(['workload', 'tenants', at, 'band'], `wants one of admission.bands: ${bands.join(', ') || 'there are none'}`)
+  for (const name of Object.keys(weights))
+    if (!tenants.some((tenant) => tenant.name === name))
+      complain(['admission', 'weights', name], `is no tenant of the workload; there are ${tenants.map((tenant) => tenant.name).join(', ')}`)
 }
 
 function serverOf(row: z.infer<typeof gpus> | z.infer<typeof slots>): ServerRules {

@@ -1,4 +1,5 @@
 /** What a simulation is asked to play: the fleet, the traffic, how well it is heard, and what goes wrong when. */
+import type { Admission } from '../../../core/mesh-snapshot.ts'
 import type { BatchRules } from '../servers/batch-server.ts'
 import type { SlotRules } from '../servers/slot-server.ts'
 import type { WorkloadRules } from '../workload/workload.ts'
@@ -30,6 +31,8 @@ export type Scenario = {
   readonly workload: WorkloadRules
   readonly telemetry: Telemetry
   readonly faults: readonly Fault[]
+  /** Who waits in a proxy, as its model's row says it; absent: nobody. */
+  readonly admission?: Admission | undefined
   readonly proxies: number
   /** Measured are requests that arrive between the warm-up and the end. */
   readonly warmUpSeconds: number
@@ -37,6 +40,6 @@ export type Scenario = {
   readonly loads: readonly number[]
   /** A first token within it is a good one. */
   readonly ttftGoalMs: number
-  /** Clients wait for so long. */
+  /** Clients wait for so long, and say so: it is their deadline. */
   readonly patienceSeconds: number
 }

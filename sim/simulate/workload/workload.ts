@@ -15,8 +15,11 @@ export type WorkloadRules = {
   /** Now and then arrivals come `factor` times as often, for a while; the mean over all time is kept. */
   readonly bursts?: { readonly everySeconds: number; readonly lastingSeconds: number; readonly factor: number } | undefined
   readonly sessions?: Sessions | undefined
-  readonly tenants: readonly { readonly name: string; readonly share: number }[]
+  readonly tenants: readonly TenantRules[]
 }
+
+/** `band`: what it says of itself where a queue has bands. */
+type TenantRules = { readonly name: string; readonly share: number; readonly band?: string | undefined }
 
 type Sessions = {
   /** Requests of one session, on average. */

@@ -12,6 +12,7 @@ import { PLANS, type Plan, QUICK, TABLES } from './plans.ts'
 import { profilePlan } from './profile.ts'
 import { type LatencyRow, type ScaleRow, type ScaleRun, scaleRun } from './records.ts'
 import { PARTS, readScaleSettings, type ScaleSettings } from './settings.ts'
+import type { Load } from './stage.ts'
 
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url))
 const JSON_FILE = join(DOCS, 'scale.json')
@@ -37,18 +38,22 @@ Example:
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 const LISTENED = { nodes: 10_000, moving: 1_000, flapsPerSecond: 0, clients: 100, rows: 50 }
-const QUICK_LISTENED = { ...LISTENED, nodes: 1_000, moving: 100 }
+const SMALLER_LISTENED = [
+  { ...LISTENED, nodes: 1_000, moving: 100 },
+  { ...LISTENED, nodes: 3_000, moving: 300 },
+]
+
+const of = ({ nodes }: Load): string => `of ${nodes.toLocaleString('en')} nodes`
 
 /** Each row as it is measured: a run that is broken off leaves those that it had. */
 async function* latencies({ quick, spans: { warmSeconds } }: ScaleSettings): AsyncGenerator<LatencyRow> {
-  const load = quick ? QUICK_LISTENED : LISTENED
-  const of = `of ${load.nodes.toLocaleString('en')} nodes`
-  yield await failuresOneByOne(`one node after the other ${of}`, load, quick ? 20 : 100, warmSeconds)
+  for (const load of quick ? SMALLER_LISTENED.slice(0, 1) : [...SMALLER_LISTENED, LISTENED])
+    yield await failuresOneByOne(`one node after the other ${of(load)}`, load, quick ? 20 : 100, warmSeconds)
   if (quick) return
-  yield await wholeFleetAtOnce(`all ${of} at once`, load, warmSeconds)
+  yield await wholeFleetAtOnce(`all ${of(LISTENED)} at once`, LISTENED, warmSeconds)
   // Proxies that take in the loads of a thousand nodes beside one another would want the machine for themselves.
-  const still = { ...load, moving: 100, clients: 0 }
-  yield await failuresAtProxies(`one node ${of}, again and again; 100 loads move`, still, 10, 20)
+  const still = { ...LISTENED, moving: 100, clients: 0 }
+  yield await failuresAtProxies(`one node ${of(LISTENED)}, again and again; 100 loads move`, still, 10, 20)
 }
 
 async function measureAll(settings: ScaleSettings): Promise<ScaleRun> {

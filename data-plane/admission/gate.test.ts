@@ -143,6 +143,8 @@ describe('room', () => {
     expect(play.gate.room.limit, 'the only one that is known is full').toBe(19)
     for (let round = 0; round < 100; round++) report(9, 9, 9)
     expect(play.gate.room.limit, 'never nothing').toBe(1)
+    for (let round = 0; round < 10; round++) report(9, 0, 0)
+    expect(play.gate.room.limit, 'with care while one is still long').toBeLessThan(5)
     for (let round = 0; round < 30; round++) report(0, 0, 0)
     expect(play.gate.room.limit).toBe(30)
   })

@@ -4,6 +4,7 @@
  * unused in steps, so that together they stay within it although each hears of the others late.
  * Where the own queues of most endpoints are long, other proxies fill them too: the total shrinks until half of them are short again, and then
  * grows back in smaller steps, so that proxies that know nothing of one another come to equal parts. Not all must be long: of many one is always short.
+ * While some are still long it only creeps: what would be too much shows half a second late, and is long in coming undone.
  */
 import { assert } from '../../core/assert.ts'
 import { limits } from '../../core/limits.ts'
@@ -21,6 +22,7 @@ export type RoomRules = {
 /** Of the total, each step at most; the least keeps some work coming, by which it is noticed that queues have become shorter. */
 const SHRINK = 0.2
 const GROW = 0.05
+const CREEP = 0.01
 const PART_LEAST = 0.02
 /** Of the places that come free during a step so many are filled again at least: while a total shrinks a higher band still gets in. */
 const REFILL = 0.25
@@ -58,8 +60,8 @@ export class Room {
     if (now < this.#stepAt) return
     this.#stepAt = millis(now + limits.reportPeriod)
     const pace = Math.min(1, ((1 - REFILL) * limits.reportPeriod) / (SHRINK * Math.max(1, hold ?? 1)))
-    const long = 2 * full > known
-    this.part = long ? Math.max(PART_LEAST, this.part * (1 - SHRINK * pace)) : Math.min(1, this.part + GROW * pace)
+    if (2 * full > known) this.part = Math.max(PART_LEAST, this.part * (1 - SHRINK * pace))
+    else this.part = Math.min(1, this.part + (full === 0 ? GROW : CREEP * pace))
   }
 }
 

@@ -37,7 +37,8 @@ Instead of comparing:
   --everything         the comparison, the profile and the memory run one after another: half an hour for all of docs/
   --page               writes docs/benchmarks.md and its charts again from the JSON in docs/
 
-Beside it, on its own: node test/bench/turns.ts (how long turns of the event loop get while ten thousand endpoints come and go)
+Beside it, on their own: node test/bench/turns.ts (how long turns of the event loop get while ten thousand endpoints come and go), node test/bench/checkouts.ts
+(two checkouts by turns)
 
 Needs Go (the load generator at both ends is grpc-go). The peers need:
 ${PEERS.map((one) => `  ${one.name.padEnd(12)} ${one.needs}`).join('\n')}

@@ -30,6 +30,8 @@ export class Tenant<Holder> implements Placed {
   seenIn = 0
   readonly starts = new Starts()
   queuedWork = 0
+  /** Since when somebody of it has waited without a break. */
+  waitedForSince: Millis | undefined
   /** Work beyond what was known at arrival, of its usual request. */
   usualRest: number | undefined
   readonly waiting = new PlacedHeap<Pass<Holder>>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order))
@@ -108,6 +110,7 @@ export class FairBand<Holder> {
 
   join(pass: Pass<Holder>): void {
     const { tenant } = pass
+    tenant.waitedForSince ??= pass.arrivedAt
     tenant.waiting.push(pass)
     this.#count(tenant, pass, 1)
     if (tenant.place !== NOWHERE) return
@@ -168,7 +171,9 @@ export class FairBand<Holder> {
     const { tenant } = pass
     tenant.waiting.remove(pass)
     this.#count(tenant, pass, -1)
-    if (tenant.waiting.size === 0) this.#active.remove(tenant)
+    if (tenant.waiting.size > 0) return
+    tenant.waitedForSince = undefined
+    this.#active.remove(tenant)
   }
 
   #count(tenant: Tenant<Holder>, { work }: Pass<Holder>, sign: 1 | -1): void {

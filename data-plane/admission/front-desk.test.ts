@@ -47,6 +47,27 @@ test('prefix routes and inference count against one number, which is the modelâ€
   play.expectClean()
 })
 
+test('in a queue that does not get empty who comes waits for a part of the longest wait, and for all of it once it was empty', () => {
+  const play = stage(['a'], { admission: { concurrency: 1, maxWaitMs: 1_000 } })
+  const refused = (stream: Stream): boolean => endOf(play, stream).includes('no place became free')
+  play.send(INFER, message('llm'))
+  const first = play.send(INFER, message('llm'))
+  play.pass(900)
+  const second = play.send(INFER, message('llm'))
+  play.pass(140)
+  expect([refused(first), refused(second)]).toEqual([true, false])
+  const third = play.send(INFER, message('llm'))
+  play.pass(140)
+  expect([refused(second), refused(third)], 'somebody has waited at every moment of the last second').toEqual([false, true])
+  finish(play, 'a')
+  const fourth = play.send(INFER, message('llm'))
+  play.pass(900)
+  expect(refused(fourth)).toBe(false)
+  finish(play, 'a')
+  finish(play, 'a')
+  play.expectClean()
+})
+
 test('a client that leaves, and a deadline that passes, leave the queue at once, uncharged', () => {
   const play = stage(['a'], ONE)
   play.send(INFER, message('llm'))

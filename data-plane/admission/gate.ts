@@ -9,6 +9,7 @@ import type { Admission } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import type { Candidates } from '../routing/model-groups.ts'
 import { Estimates } from './estimates.ts'
+import type { Tenant } from './fair-band.ts'
 import type { GateRules } from './gate-rules.ts'
 import { type Pass, workOf } from './pass.ts'
 import { NOWHERE } from './placed-heap.ts'
@@ -175,6 +176,17 @@ export class Gate<Holder> {
     return this.refusal('queue-full', pass, `${this.line.count} requests wait already`)
   }
 
+  /**
+   * A queue that does not get empty within the longest wait is no burst: more comes than can be done, and whoever waits long makes everybody behind him wait as
+   * long. From then on its tenant's requests wait for a part of that time, in which some places come free all the same, and those that are served are served soon.
+   */
+  #waitMax({ waitedForSince }: Tenant<Holder>, now: Millis): number {
+    const { waitMax } = this.rules
+    if (waitedForSince === undefined || now - waitedForSince < waitMax) return waitMax
+    const placeEvery = (this.estimates.hold.value ?? 0) / this.#atOnce
+    return Math.min(waitMax, Math.max(STANDING_WAIT_SHARE * waitMax, STANDING_PLACES * placeEvery))
+  }
+
   #passOf({ holder, deadline, bytes, more, band: said, tenant: name }: Arrival<Holder>, now: Millis): Pass<Holder> {
     const { rules } = this
     const band = rules.bandOf(said)
@@ -184,7 +196,7 @@ export class Gate<Holder> {
     line.see(tenant, this.estimates.hold.value, now)
     const knownWork = workOf(bytes, 0)
     const rest = tenant.usualRest ?? this.estimates.rest.value ?? 1
-    const patience = millis(now + rules.waitMax)
+    const patience = millis(now + this.#waitMax(tenant, now))
     return {
       ...{
         holder,
@@ -207,5 +219,7 @@ export class Gate<Holder> {
   }
 }
 
+const STANDING_WAIT_SHARE = 0.1
+const STANDING_PLACES = 4
 const OVER_SHARE = 'the queue is full, and its tenant has more waiting than others'
 const NEVER_SO_QUICK = 'its deadline is nearer than the quickest answer of late'

@@ -22,6 +22,7 @@ import {
   MeshServiceClient,
 } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import { EndpointHealth, EndpointReport, GpuTelemetry, NodeReport, Protocol } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { freePorts } from '../tools/free-ports.ts'
 import { startNats, type TestNats } from '../tools/nats.ts'
 import { readMetric } from '../tools/proxy.ts'
 import { type Part, spawnPart } from '../tools/spawn-part.ts'
@@ -351,11 +352,7 @@ test('a silent node becomes the last resort, never FAILED; bad reports are count
 })
 
 test('without NATS it serves, says what is missing, and finds the bus when it comes', async () => {
-  const port = await (async () => {
-    const probe = await startNats()
-    await probe.stop()
-    return probe.port
-  })()
+  const [port = 0] = await freePorts(1)
   const part = await controlPlane(`127.0.0.1:${port}`)
   const proxy = new MeshClient(part)
   expect(await part.waitForLine(/nats-server running/, DEADLINE_MS)).toContain(`127.0.0.1:${port}`)

@@ -1,8 +1,9 @@
 /**
  * `node test/bench/checkouts.ts BEFORE AFTER`: what a request costs in two checkouts of this repository, both proxies running side by side and asked by turns, a
- * second each, so that whatever else the machine does falls on both. That shows differences of a few per cent, where runs one after the other do not.
+ * second each, so that whatever else the machine does falls on both. What stays is the luck of each process (how its code was compiled): a checkout beside itself came out at 1.02 and 1.13, so
+ * run it several times, and take less than a tenth for nothing.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -30,6 +31,7 @@ Example:
   node test/bench/checkouts.ts ../before .
 `
 
+const PEER = 'test/bench/peers/millrace.ts'
 const WARM_UP = '4s'
 const PATIENCE_MS = 60_000
 
@@ -44,6 +46,12 @@ const turns = Number(values.turns)
 if (values.help === true || positionals.length !== 2 || scenario === undefined || !(turns >= 1)) {
   process.stderr.write(HELP)
   process.exit(values.help === true ? 0 : 2)
+}
+
+const stranger = positionals.find((checkout) => !existsSync(resolve(checkout, PEER)))
+if (stranger !== undefined) {
+  process.stderr.write(`checkouts: ${stranger} is no checkout of this repository: it has no ${PEER}\n`)
+  process.exit(2)
 }
 
 const flags = scenario.load(1, 1)
@@ -67,7 +75,7 @@ process.exit(0)
 
 /** Each by its own checkout's way of starting it. */
 async function start(checkout: string, at: number): Promise<Contender> {
-  const url = pathToFileURL(resolve(checkout, 'test/bench/peers/millrace.ts')).href
+  const url = pathToFileURL(resolve(checkout, PEER)).href
   const { startMillrace } = (await import(url)) as typeof import('./peers/millrace.ts')
   const backend = await startBackend(program, `b${at}`, scenario?.ports ?? 1, scenario?.backend(1) ?? [])
   const own = mkdtempSync(join(folder, 'proxy-'))

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Admission } from '../../core/mesh-snapshot.ts'
 import { showNumber, table, UNKNOWN } from '../../core/show/table.ts'
-import { type ChooserName, chooserOf } from '../../sim/simulate/choosers.ts'
+import { CHOOSERS, type ChooserName, chooserOf } from '../../sim/simulate/choosers.ts'
 import { middleOf } from '../../sim/simulate/report/middle.ts'
 import { whyRefused } from '../../sim/simulate/report/results.ts'
 import { Run } from '../../sim/simulate/run.ts'
@@ -25,6 +25,18 @@ const { values } = parseArgs({
   },
 })
 const seeds = values.seeds.split(',').map(Number)
+const isCount = (value: number): boolean => Number.isInteger(value) && value >= 1
+const wrong = CHOOSERS.every((name) => name !== values.policy)
+  ? `--policy ${values.policy}: there are ${CHOOSERS.join(', ')}`
+  : !seeds.every(isCount)
+    ? `--seeds ${values.seeds}: wants numbers from 1, for example 1,2,3`
+    : values.proxies !== undefined && !isCount(Number(values.proxies))
+      ? `--proxies ${values.proxies}: wants a number from 1`
+      : undefined
+if (wrong !== undefined) {
+  process.stderr.write(`overload: ${wrong}\n`)
+  process.exit(2)
+}
 const read = parseScenario(readFileSync(FILE, 'utf8'), 'overload.yaml')
 const scenario = { ...read, proxies: Number(values.proxies ?? read.proxies) }
 const capacity = capacityPerSecond(scenario)

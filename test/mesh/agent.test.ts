@@ -243,7 +243,7 @@ test('a host without nvidia-smi says so once and goes on reporting', async () =>
     soon,
   )
   expect(heard.at(-1)?.gpuTelemetryReason).toBe('/nowhere/nvidia-smi is not on this host')
-  expect(agent.stderr.filter((line) => line.includes('no-gpu'))).toHaveLength(1)
+  await expect.poll(() => agent.stderr.filter((line) => line.includes('no-gpu')), soon).toHaveLength(1)
 })
 
 test('a metrics port in use is refused in one line that names the cure', async () => {

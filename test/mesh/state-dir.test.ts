@@ -95,6 +95,7 @@ test('what changed last is saved at a stop, and a damaged file is set aside with
   truncateSync(join(dir, 'picture.jsonl'), 100)
 
   const after = await proxy(mesh.address, dir)
+  await after.waitForLine(/state\.damaged/, DEADLINE_MS)
   expect(after.stderr.filter((line) => line.includes('state.damaged'))).toHaveLength(1)
   expect(readdirSync(dir)).toEqual(['picture.jsonl.damaged'])
   await until('it asks for everything', () => mesh.hellos.length === 2, DEADLINE_MS)

@@ -154,7 +154,7 @@ test('files that change are read again by themselves, and what is wrong never re
   await expect.poll(() => proxy.part.stderr.join('\n'), seconds).toContain('static.read')
   await expect.poll(async () => (await call(session)).headers['x-millrace-endpoint'], seconds).toBe('b/secure')
   expect(await call(session)).toMatchObject({ status: 0 })
-  expect(proxy.part.stderr.filter((line) => line.includes('tls.refused'))).toHaveLength(1)
+  await expect.poll(() => proxy.part.stderr.filter((line) => line.includes('tls.refused')), seconds).toHaveLength(1)
   stream.send(Buffer.from('after'))
   stream.halfClose()
   expect(await stream.ended).toMatchObject({ status: 0 })

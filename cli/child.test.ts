@@ -4,19 +4,20 @@ import type { CommandFailure } from './command-failure.ts'
 import { Crew } from './crew.ts'
 
 const node = (name: string, code: string): Promise<Child> => startChild(name, process.execPath, ['-e', code])
+const PATIENCE_MS = 20_000
 const STAYS = 'setInterval(() => {}, 1000); console.log("up")'
 
 test('a line is found whether it was printed before or after the question, on either output', async () => {
   const child = await node('talker', 'console.log("one"); console.error("two"); setInterval(() => {}, 1000)')
-  expect(await child.waitForLine(/^two$/, 5_000)).toBe('two')
-  expect(await child.waitForLine(/^one$/, 5_000)).toBe('one')
+  expect(await child.waitForLine(/^two$/, PATIENCE_MS)).toBe('two')
+  expect(await child.waitForLine(/^one$/, PATIENCE_MS)).toBe('one')
   expect([child.stdout, child.stderr]).toEqual([['one'], ['two']])
   expect(await child.stop()).toBe(null)
 })
 
 test('waiting for a line ends with the child, and tells what it said last', async () => {
   const child = await node('short', 'console.error("the cause"); process.exit(3)')
-  await expect(child.waitForLine(/never/, 5_000)).rejects.toThrow(/short ended with 3; it said last:\n {4}the cause/)
+  await expect(child.waitForLine(/never/, PATIENCE_MS)).rejects.toThrow(/short ended with 3; it said last:\n {4}the cause/)
   expect([await child.exited, child.hasExited()]).toEqual([3, true])
 })
 
@@ -37,7 +38,7 @@ test('a crew ends in reverse order of its start, and what ends then is no failur
   const ended: string[] = []
   for (const name of ['first', 'second', 'third']) {
     const child = await crew.join(node(name, STAYS))
-    await child.waitForLine(/up/, 5_000)
+    await child.waitForLine(/up/, PATIENCE_MS)
     void child.exited.then(() => ended.push(name))
   }
   await crew.stop()

@@ -7,7 +7,7 @@ import { askComputeApps } from './ask-compute-apps.ts'
 import { askDetails } from './ask-details.ts'
 import { type SmiAsker, smiAsker } from './ask-nvidia-smi.ts'
 
-const soon = { timeout: 8_000, interval: 20 }
+const soon = { timeout: 20_000, interval: 20 }
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'millrace-ask-'))

@@ -10,7 +10,7 @@ import type { ServerSpec } from '../discovery/server-spec.ts'
 import { findServers } from './find-servers.ts'
 import { followServers } from './follow-servers.ts'
 
-const soon = { timeout: 10_000, interval: 20 }
+const soon = { timeout: 20_000, interval: 20 }
 const log = createLog('test', 'silent')
 
 function folder(): string {

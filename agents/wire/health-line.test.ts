@@ -5,7 +5,7 @@ import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
 import { type HealthLine, healthLine } from './health-line.ts'
 
-const soon = { timeout: 5_000, interval: 10 }
+const soon = { timeout: 20_000, interval: 10 }
 
 type Fake = { readonly url: string; readonly server: Server; readonly sockets: Set<Socket>; connections: number }
 

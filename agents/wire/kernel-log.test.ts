@@ -28,7 +28,7 @@ function folder(): string {
 }
 
 const program = (script: string): Source => programSource('sh', ['-c', script])
-const hears = (heard: Heard, texts: string[]) => expect.poll(() => heard.texts, { timeout: 8_000 }).toEqual(texts)
+const hears = (heard: Heard, texts: string[]) => expect.poll(() => heard.texts).toEqual(texts)
 
 /** A source that a test speaks through. */
 function puppet(): Source & { taps: Taps[] } {
@@ -53,10 +53,10 @@ test('a file is read from its beginning, then as it grows, and on in a new file 
   await hears(heard, ['old NVRM: a', 'old NVRM: b', 'NVRM: half'])
   renameSync(path, `${path}.1`)
   writeFileSync(path, 'NVRM: c\n')
-  await expect.poll(() => heard.texts.at(-1), { timeout: 8_000 }).toBe('NVRM: c')
+  await expect.poll(() => heard.texts.at(-1)).toBe('NVRM: c')
   truncateSync(path)
   appendFileSync(path, 'd\n')
-  await expect.poll(() => heard.texts.at(-1), { timeout: 8_000 }).toBe('d')
+  await expect.poll(() => heard.texts.at(-1)).toBe('d')
   expect(heard.kernel.source()).toBe(path)
 })
 
@@ -66,7 +66,7 @@ test('a FIFO is followed across its writers', async () => {
   const heard = follow([pathSource(path)])
   for (const text of ['NVRM: a', 'NVRM: b']) {
     appendFileSync(path, `${text}\n`)
-    await expect.poll(() => heard.texts.at(-1), { timeout: 8_000 }).toBe(text)
+    await expect.poll(() => heard.texts.at(-1)).toBe(text)
   }
 })
 
@@ -83,7 +83,7 @@ test('of programs the first that prints is followed, and why others are not is n
 
 test('a log that nobody may read is told of once, with each reason and the cure', async () => {
   const heard = follow([pathSource('/nowhere/kmsg'), program('echo "read kernel buffer failed: Operation not permitted" >&2; exit 1')])
-  await expect.poll(() => heard.said.length, { timeout: 8_000 }).toBe(1)
+  await expect.poll(() => heard.said.length).toBe(1)
   const line = JSON.parse(heard.said[0] ?? '{}') as { tried: Record<string, string>; cure: string; msg: string }
   expect(line).toMatchObject({
     msg: 'kernel-log.unreadable',
@@ -137,7 +137,8 @@ const readable = (): boolean => {
 
 test.skipIf(!existsSync(DEVICE) || !readable())('this host: what its kernel said since it booted is read from the device', async () => {
   const heard = follow(sourcesOf('auto'))
-  await expect.poll(() => heard.texts.length, { timeout: 8_000 }).toBeGreaterThan(0)
-  expect(heard.texts.every((text) => text.startsWith('old '))).toBe(true)
+  await expect.poll(() => heard.texts.length).toBeGreaterThan(0)
+  // The kernel may speak meanwhile.
+  expect(heard.texts[0]).toMatch(/^old /)
   expect(heard.kernel.source()).toBe(DEVICE)
 })

@@ -14,7 +14,7 @@ import { runNvidiaSmi } from './run-nvidia-smi.ts'
 
 const SIMULATED = fileURLToPath(new URL('../../sim/nvidia-smi/nvidia-smi', import.meta.url))
 const log = createLog('test', 'silent')
-const soon = { timeout: 8_000, interval: 20 }
+const soon = { timeout: 20_000, interval: 20 }
 
 /** Ahead of the real clock. */
 let skew = 0

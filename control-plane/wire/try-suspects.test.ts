@@ -1,9 +1,10 @@
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { SuspectTrier, tryConnection } from './try-suspects.ts'
 
@@ -24,7 +25,9 @@ const portOf = (server: Server): number => (server.address() as AddressInfo).por
 
 test('a connection that opens, by address and by path', async () => {
   expect(await tryConnection(`127.0.0.1:${portOf(await listen())}`)).toEqual({ open: true })
-  const path = join(tmpdir(), `millrace-suspect-${process.pid}.sock`)
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-suspect-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'server.sock')
   await listen(path)
   expect(await tryConnection(`unix:${path}`)).toEqual({ open: true })
 })

@@ -1,4 +1,4 @@
-import { copyFileSync, rmSync } from 'node:fs'
+import { copyFileSync, rmSync, utimesSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { type Certificate, CertificateFolder } from '../../test/tools/certificates.ts'
@@ -13,9 +13,15 @@ afterAll(() => folder.remove())
 /** A listener over two files of its own, a clock that stands still, and everything that it told. */
 function listening(pair: Certificate) {
   const [cert, key] = [`${pair.certFile}.live`, `${pair.keyFile}.live`]
+  let changes = 0
+  /** A file system may give two changes of one moment the same time: here each has its own. */
+  const copy = (from: string, to: string): void => {
+    copyFileSync(from, to)
+    utimesSync(to, ++changes, changes)
+  }
   const place = (other: Certificate): void => {
-    copyFileSync(other.certFile, cert)
-    copyFileSync(other.keyFile, key)
+    copy(other.certFile, cert)
+    copy(other.keyFile, key)
   }
   place(pair)
   const clock = { now: Date.now() }
@@ -29,7 +35,7 @@ function listening(pair: Certificate) {
       tell: (level, event) => void told.push(`${level} ${event}`),
     },
   )
-  return { tls, place, clock, told, published, cert, key }
+  return { tls, place, copy, clock, told, published, cert, key }
 }
 
 test('a change counts once it has held still for a look, and brings new ticket keys', () => {
@@ -49,11 +55,11 @@ test('a change counts once it has held still for a look, and brings new ticket k
 
 test('a half that came alone is refused once, and the pair is taken when it is whole', () => {
   const [first, second] = [folder.issue(ca), folder.issue(ca)]
-  const { tls, told, published, cert, key } = listening(first)
-  copyFileSync(second.certFile, cert)
+  const { tls, copy, told, published, cert, key } = listening(first)
+  copy(second.certFile, cert)
   for (let i = 0; i < 5; i++) tls.look()
   expect([published.length, told]).toEqual([0, ['error tls.refused']])
-  copyFileSync(second.keyFile, key)
+  copy(second.keyFile, key)
   for (let i = 0; i < 5; i++) tls.look()
   expect([published.length, told]).toEqual([1, ['error tls.refused', 'info tls.read']])
 })

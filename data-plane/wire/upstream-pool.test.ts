@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import type { Endpoint } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
+import { freePorts } from '../../test/tools/free-ports.ts'
 import { ERROR, FRAME, RawPeer, SETTING } from '../../test/tools/raw-h2.ts'
 import type { Connection } from '../http2/connection.ts'
 import type { Stream } from '../http2/stream.ts'
@@ -93,7 +94,7 @@ function stage(address: string, rules: Partial<LifeRules> = {}, answers: { addre
   }
 }
 
-const poll = (holds: () => unknown) => expect.poll(holds, { timeout: 8_000, interval: 5 })
+const poll = (holds: () => unknown) => expect.poll(holds, { timeout: 20_000, interval: 5 })
 const settled = (...connections: (Connection | undefined)[]) => poll(() => connections.every((one) => one?.settled)).toBe(true)
 const connectionOf = (stream: Stream): Connection => stream.connection as unknown as Connection
 test('a connection that fills up has the next one opened ahead, and no connection carries more than its server allows', async () => {
@@ -168,10 +169,10 @@ test('every address of a name has a connection, streams go to all, and an addres
 
 test('an address of several that does not answer harms nobody', async () => {
   const server = createServer((socket) => new RawPeer(socket, 'server').settings())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.2', resolve))
+  // On 127.0.0.1 nobody is to listen on it.
+  const [port = 0] = await freePorts(1)
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.2', resolve))
   cleanups.push(() => server.close())
-  const address = server.address()
-  const port = address !== null && typeof address === 'object' ? address.port : 0
   const play = stage(`gpu.test:${port}`, {}, { addresses: ['127.0.0.1', '127.0.0.2'] })
   const connection = connectionOf(play.open())
   await settled(connection)

@@ -109,7 +109,7 @@ test('who asks for an empty final response gets one, and no token is final', asy
 })
 
 test('requests of one stream run side by side and are told apart by id', async () => {
-  const { client } = await start({ token: millis(5) })
+  const { client } = await start({ token: millis(50) })
   const stream = client.modelStreamInfer()
   for (const id of ['a', 'b', 'c']) stream.write(ask(id, 5))
   stream.end()
@@ -161,10 +161,12 @@ test('raw tensors are read as well', async () => {
 })
 
 test('beyond slots and queue a request is refused as Triton refuses it', async () => {
-  const { client, server } = await start({ slots: 1, queueMax: 1, prefill: millis(300) })
+  // The first is held until the third was turned away.
+  const { client, server, post } = await start({ slots: 1, queueMax: 1 }, { mode: 'stall', afterTokens: 0 })
   const first = [unary(client, ask('1', 1)), unary(client, ask('2', 1))]
   await expect.poll(() => server.engine.counts()).toMatchObject({ running: 1, queued: 1 })
   expect(await unary(client, ask('3', 1))).toMatchObject({ code: status.UNAVAILABLE, details: 'Exceeds maximum queue size' })
+  await post('/sim/behave', { mode: 'normal' })
   expect((await Promise.all(first)).map((one) => textIn(one as ModelInferResponse))).toEqual([textOf(1), textOf(1)])
 })
 
@@ -177,13 +179,14 @@ test('a cancelled stream frees its slot at once and is counted', async () => {
   const before = Date.now()
   stream.cancel()
   await expect.poll(() => server.engine.counts(), { interval: 5 }).toMatchObject({ running: 0, cancelled: 1 })
-  expect(Math.abs((server.engine.counts().lastCancelAt ?? 0) - before)).toBeLessThan(1_000)
+  // By the clock on the wall, which may be set meanwhile.
+  expect(Math.abs((server.engine.counts().lastCancelAt ?? 0) - before)).toBeLessThan(60_000)
 })
 
 test('the server ends a call whose deadline passed', async () => {
   const { client, server } = await start({}, { mode: 'stall', afterTokens: 0 })
   const error = await new Promise<ServiceError | null>((resolve) =>
-    client.modelInfer(ask('late', 1), new Metadata(), { deadline: Date.now() + 100 }, resolve),
+    client.modelInfer(ask('late', 1), new Metadata(), { deadline: Date.now() + 1_500 }, resolve),
   )
   expect(error?.code).toBe(status.DEADLINE_EXCEEDED)
   await expect.poll(() => server.engine.counts()).toMatchObject({ running: 0, cancelled: 1 })
@@ -281,7 +284,7 @@ test('a reader that does not read pauses its own job, and gets everything once i
   stream.pause()
   stream.write(ask('slow', 20_000))
   stream.end()
-  await expect.poll(() => server.engine.counts().tokens, { timeout: 5_000 }).toBeGreaterThan(500)
+  await expect.poll(() => server.engine.counts().tokens).toBeGreaterThan(500)
   // On a connection of its own: grpc-js lets an unread stream use up the connection's window.
   const neighbour = new GRPCInferenceServiceClient(server.listen, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 })
   closers.push(() => neighbour.close())

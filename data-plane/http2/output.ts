@@ -4,19 +4,18 @@
  * One connection owns an Output; nobody else writes to it.
  */
 import { limits } from '../../core/limits.ts'
+import { copyBytes, type Slab } from './copy-bytes.ts'
 import { blockLength, writeBlock } from './header-block.ts'
 import type { HeaderField } from './header-field.ts'
 import { FLAG, FRAME, FRAME_HEAD, SETTING } from './protocol.ts'
 
 const FRAME_MAX = limits.frameSizeMax
-/** Below this a loop of assignments is faster than the call of a bulk copy. */
-const LOOP_COPY_MAX = 96
 /** RFC 7541 §6.3: a size update to 0. */
 const TABLE_OF_NO_SIZE = 0x20
 
 /** Slabs of one worker, reused last in first out so that the warm ones stay warm. */
 export class SlabPool {
-  readonly #free: Uint8Array[] = []
+  readonly #free: Slab[] = []
   readonly #keep: number
   readonly #allocate: (size: number) => Uint8Array
 
@@ -26,23 +25,26 @@ export class SlabPool {
     this.#allocate = allocate
   }
 
-  take(): Uint8Array {
-    return this.#free.pop() ?? this.#allocate(limits.slabSize)
+  take(): Slab {
+    const kept = this.#free.pop()
+    if (kept !== undefined) return kept
+    const bytes = this.#allocate(limits.slabSize)
+    return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length) }
   }
 
-  give(slab: Uint8Array): void {
+  give(slab: Slab): void {
     if (this.#free.length < this.#keep) this.#free.push(slab)
   }
 }
 
 /** A filled slab on its way out: `bytes` is what to send, `slab` what to give back to the pool afterwards. */
-export type Gathered = { readonly slab: Uint8Array; readonly bytes: Uint8Array }
+export type Gathered = { readonly slab: Slab; readonly bytes: Uint8Array }
 
 export class Output {
   readonly #pool: SlabPool
   readonly #onFirst: () => void
   readonly #onSealed: () => void
-  #slab: Uint8Array | undefined
+  #slab: Slab | undefined
   #at = 0
   #sealed: Gathered[] = []
   #sealedBytes = 0
@@ -68,7 +70,7 @@ export class Output {
   take(): Gathered[] {
     const chunks = this.#sealed
     if (this.#slab !== undefined && this.#at > 0) {
-      chunks.push({ slab: this.#slab, bytes: this.#slab.subarray(0, this.#at) })
+      chunks.push({ slab: this.#slab, bytes: this.#slab.bytes.subarray(0, this.#at) })
       this.#slab = undefined
     }
     this.#sealed = []
@@ -85,10 +87,10 @@ export class Output {
       streamId === this.#openStream &&
       this.#openLength + length <= FRAME_MAX &&
       this.#slab !== undefined &&
-      this.#at + length <= this.#slab.length
+      this.#at + length <= limits.slabSize
     ) {
-      const slab = this.#slab
-      copy(source, start, end, slab, this.#at)
+      const slab = this.#slab.bytes
+      copyBytes(source, start, end, this.#slab, this.#at)
       this.#at += length
       this.#openLength += length
       const at = this.#openAt
@@ -102,7 +104,7 @@ export class Output {
       return
     }
     const at = this.#frame(length, FRAME.DATA, endStream ? FLAG.END_STREAM : 0, streamId)
-    copy(source, start, end, this.#slab as Uint8Array, at)
+    copyBytes(source, start, end, this.#slab as Slab, at)
     if (endStream) return
     this.#openStream = streamId
     this.#openAt = at - FRAME_HEAD
@@ -116,8 +118,8 @@ export class Output {
     const end = endStream ? FLAG.END_STREAM : 0
     if (length <= FRAME_MAX) {
       const at = this.#frame(length, FRAME.HEADERS, FLAG.END_HEADERS | end, streamId)
-      if (front > 0) this.#beginHeads(this.#slab as Uint8Array, at)
-      writeBlock(fields, this.#slab as Uint8Array, at + front)
+      if (front > 0) this.#beginHeads((this.#slab as Slab).bytes, at)
+      writeBlock(fields, (this.#slab as Slab).bytes, at + front)
       return
     }
     const block = new Uint8Array(length)
@@ -127,7 +129,7 @@ export class Output {
       const to = Math.min(from + FRAME_MAX, length)
       const flags = (from === 0 ? end : 0) | (to === length ? FLAG.END_HEADERS : 0)
       const at = this.#frame(to - from, from === 0 ? FRAME.HEADERS : FRAME.CONTINUATION, flags, streamId)
-      copy(block, from, to, this.#slab as Uint8Array, at)
+      copyBytes(block, from, to, this.#slab as Slab, at)
     }
   }
 
@@ -147,7 +149,7 @@ export class Output {
 
   settings(values: readonly (readonly [id: number, value: number])[]): void {
     let at = this.#frame(6 * values.length, FRAME.SETTINGS, 0, 0)
-    const slab = this.#slab as Uint8Array
+    const slab = (this.#slab as Slab).bytes
     for (const [id, value] of values) {
       slab[at] = id >>> 8
       slab[at + 1] = id
@@ -162,7 +164,7 @@ export class Output {
 
   ping(source: Uint8Array, start: number, ack: boolean): void {
     const at = this.#frame(8, FRAME.PING, ack ? FLAG.ACK : 0, 0)
-    copy(source, start, start + 8, this.#slab as Uint8Array, at)
+    copyBytes(source, start, start + 8, this.#slab as Slab, at)
   }
 
   goaway(lastStreamId: number, code: number, debug: string): void {
@@ -180,39 +182,32 @@ export class Output {
 
   /** ASCII only. */
   #text(text: string, at: number): void {
-    const slab = this.#slab as Uint8Array
+    const slab = (this.#slab as Slab).bytes
     for (let i = 0; i < text.length; i++) slab[at + i] = text.charCodeAt(i)
   }
 
   /** Writes a frame head and keeps room for the payload; answers where the payload goes. */
   #frame(length: number, type: number, flags: number, streamId: number): number {
     this.#reserve(FRAME_HEAD + length)
-    const slab = this.#slab as Uint8Array
+    const { view } = this.#slab as Slab
     const at = this.#at
-    slab[at] = length >>> 16
-    slab[at + 1] = length >>> 8
-    slab[at + 2] = length
-    slab[at + 3] = type
-    slab[at + 4] = flags
-    this.#number(at + 5, streamId)
+    view.setUint32(at, (length << 8) | type)
+    view.setUint8(at + 4, flags)
+    view.setUint32(at + 5, streamId)
     this.#at = at + FRAME_HEAD + length
     this.#openStream = 0
     return at + FRAME_HEAD
   }
 
   #number(at: number, value: number): void {
-    const slab = this.#slab as Uint8Array
-    slab[at] = value >>> 24
-    slab[at + 1] = value >>> 16
-    slab[at + 2] = value >>> 8
-    slab[at + 3] = value
+    ;(this.#slab as Slab).view.setUint32(at, value)
   }
 
   #reserve(length: number): void {
     const slab = this.#slab
-    if (slab !== undefined && this.#at + length <= slab.length) return
+    if (slab !== undefined && this.#at + length <= limits.slabSize) return
     if (slab !== undefined && this.#at > 0) {
-      this.#sealed.push({ slab, bytes: slab.subarray(0, this.#at) })
+      this.#sealed.push({ slab, bytes: slab.bytes.subarray(0, this.#at) })
       this.#sealedBytes += this.#at
       this.#at = 0
       this.#slab = undefined
@@ -236,8 +231,3 @@ export const SETTINGS_OF_CLIENT: readonly (readonly [number, number])[] = [
   [SETTING.INITIAL_WINDOW_SIZE, limits.streamWindowStart],
   [SETTING.MAX_HEADER_LIST_SIZE, limits.headerListMax],
 ]
-
-function copy(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
-  if (end - start <= LOOP_COPY_MAX) for (let i = start; i < end; i++) target[at++] = source[i] as number
-  else target.set(source.subarray(start, end), at)
-}

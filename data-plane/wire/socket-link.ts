@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls'
 import { limits } from '../../core/limits.ts'
 import { Connection } from '../http2/connection.ts'
 import type { ConnectionEvents, Role } from '../http2/connection-events.ts'
+import type { Slab } from '../http2/copy-bytes.ts'
 import type { HeaderField } from '../http2/header-field.ts'
 import type { Gathered } from '../http2/output.ts'
 import { ERROR } from '../http2/protocol.ts'
@@ -50,7 +51,7 @@ export class SocketLink implements ConnectionEvents {
   readonly #flusher: Flusher
   readonly #shared: Shared
   /** Slabs that the socket has not taken whole. */
-  readonly #lent: Uint8Array[] = []
+  readonly #lent: Slab[] = []
   #dirty = false
   #watching = false
   /** Seconds for which the socket has not taken what it was given. */

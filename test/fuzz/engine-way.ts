@@ -53,7 +53,7 @@ export class EngineWay {
     this.#connection.socketBacklog = 0
     for (const { slab, bytes } of taken) {
       this.#peer.hear(bytes)
-      slab.fill(USED)
+      slab.bytes.fill(USED)
       slabs.give(slab)
     }
     this.#connection.onSocketTook()

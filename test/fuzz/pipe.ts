@@ -40,7 +40,7 @@ class End {
     const gathered = this.connection.output.take()
     this.sent = Buffer.concat(gathered.map(({ bytes }) => bytes))
     for (const { slab } of gathered) {
-      slab.fill(USED)
+      slab.bytes.fill(USED)
       slabs.give(slab)
     }
     this.connection.socketBacklog = this.sent.length

@@ -247,6 +247,10 @@ export class Primary implements SeatOwner {
     }, delay)
   }
 
+  onUnsent(sockets: readonly Socket[]): void {
+    for (const socket of sockets) this.#hand(socket)
+  }
+
   #bury(seat: Seat): void {
     for (const [name, count] of Object.entries(seat.report?.totals ?? {}))
       this.#departedTotals[name] = (this.#departedTotals[name] ?? 0) + count

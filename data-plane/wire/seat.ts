@@ -24,6 +24,8 @@ export type SeatOwner = {
   onReady(seat: Seat): void
   onMessage(seat: Seat, message: Exclude<FromWorker, { kind: 'ready' | 'applied' }>): void
   onExit(seat: Seat, code: number | null, signal: NodeJS.Signals | null): void
+  /** Behind its end: sockets that were for it and never left. */
+  onUnsent(sockets: readonly Socket[]): void
 }
 
 export class Seat {
@@ -38,6 +40,8 @@ export class Seat {
   report: WorkerReport | undefined
   state: 'starting' | 'serving' | 'leaving' = 'starting'
   readonly #source: FeedSource
+  /** Node sends one socket at a time, and forgets those that wait when the worker ends. */
+  readonly #unsent = new Set<Socket>()
   #handed = 0
   #rehearsed = false
   #silentLooks = 0
@@ -64,6 +68,9 @@ export class Seat {
     this.child.once('exit', (code, signal) => {
       reject(new Error(`a worker ended before it was ready (${signal ?? code})`))
       owner.onExit(this, code, signal)
+      const unsent = [...this.#unsent]
+      this.#unsent.clear()
+      owner.onUnsent(unsent)
     })
   }
 
@@ -86,8 +93,10 @@ export class Seat {
   hand(socket: Socket): boolean {
     if (!this.child.connected) return false
     this.#handed++
-    this.child.send({ kind: 'connection' } satisfies ToWorker, socket, (error) => {
-      if (error !== null) socket.destroy()
+    this.#unsent.add(socket)
+    // Kept open by the kernel alone while it is under way, it ends with a worker that dies: its client sees that, and comes again.
+    this.child.send({ kind: 'connection' } satisfies ToWorker, socket, { keepOpen: true }, () => {
+      if (this.#unsent.delete(socket)) socket.destroy()
     })
     return true
   }

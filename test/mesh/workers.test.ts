@@ -1,5 +1,4 @@
 /** Several workers behind one listener: one that dies or hangs takes only its own with it, and all can be replaced under load without a failed request. */
-import { writeFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import { tell, until } from '../tools/fleet.ts'
 import { freePorts } from '../tools/free-ports.ts'
@@ -7,6 +6,7 @@ import { ask, connectGrpc, type GrpcSession } from '../tools/grpc-session.ts'
 import { Load } from '../tools/load.ts'
 import { playStreams } from '../tools/many-streams.ts'
 import { childrenOf, startProxy, staticSnapshot, type TestProxy } from '../tools/proxy.ts'
+import { connectRaw } from '../tools/raw-h2.ts'
 import { MODEL_STREAM_INFER, startSim, type TestSim, tokenRequest } from '../tools/sim-server.ts'
 
 const FREE = '127.0.0.1:0'
@@ -52,7 +52,6 @@ test('kill -9 of one worker of three ends its own streams only, its replacement 
   const streams = sessions.map((session) => {
     const stream = session.open(MODEL_STREAM_INFER, { onMessage: () => void messages++ })
     stream.send(tokenRequest({ tokens: 80 }))
-    stream.halfClose()
     return stream
   })
   await until('all streams run', () => messages > 12, DEADLINE_MS)
@@ -60,6 +59,8 @@ test('kill -9 of one worker of three ends its own streams only, its replacement 
   const counted = await proxy.metric('millrace_http2_frames_in_total')
   const victim = childrenOf(proxy.part.pid)[1] ?? 0
   process.kill(victim, 'SIGKILL')
+  // Only now: none has ended well before.
+  for (const stream of streams) if (!stream.http.closed) stream.halfClose()
   const ends = await Promise.all(streams.map((stream) => stream.ended))
   expect(
     ends.filter(({ status, torn }) => status === 0 && !torn),
@@ -80,8 +81,9 @@ test('SIGUSR2 replaces one worker after the other; neither a request nor a strea
   const load = loadOn(proxy)
   await goesWell(load, PER_SECOND)
   const before = childrenOf(proxy.part.pid)
-  const playing = playStreams(proxy.listen, { connections: 4, streams: 24, tokens: 150 })
-  await until('streams run', async () => (await proxy.metric('millrace_requests_open')) >= 24, DEADLINE_MS)
+  const allSeen = Promise.withResolvers<void>()
+  const playing = playStreams(proxy.listen, { connections: 4, streams: 24, tokens: 150, until: allSeen.promise })
+  await until('streams run', async () => (await proxy.metric('millrace_requests_open')) >= 24, DEADLINE_MS).finally(allSeen.resolve)
   const requests = await proxy.metric('millrace_requests_total')
   const began = performance.now()
   process.kill(proxy.part.pid, 'SIGUSR2')
@@ -93,9 +95,9 @@ test('SIGUSR2 replaces one worker after the other; neither a request nor a strea
   expect(load.failed()).toEqual([])
   expect(await proxy.metric('millrace_worker_crashes_total')).toBe(0)
   expect(await proxy.metric('millrace_requests_total'), 'a counter never falls').toBeGreaterThan(requests)
-  const after = childrenOf(proxy.part.pid)
-  expect(after).toHaveLength(2)
-  expect(after.filter((pid) => before.includes(pid))).toEqual([])
+  const after = () => childrenOf(proxy.part.pid)
+  await expect.poll(() => after().filter((pid) => before.includes(pid))).toEqual([])
+  expect(after()).toHaveLength(2)
 })
 
 test('a worker that hangs is killed and replaced, while the other serves', async () => {
@@ -110,6 +112,29 @@ test('a worker that hangs is killed and replaced, while the other serves', async
   const load = loadOn(proxy)
   await goesWell(load, PER_SECOND)
   expect(load.failed()).toEqual([])
+})
+
+test('who was on the way to a worker that dies is served by its replacement', async () => {
+  const proxy = await proxyFor([await sim()], '--workers', '1')
+  const [worker = 0] = childrenOf(proxy.part.pid)
+  process.kill(worker, 'SIGSTOP')
+  const peers = await Promise.all(Array.from({ length: 6 }, () => connectRaw(proxy.listen)))
+  closers.push(async () => {
+    for (const peer of peers) peer.close()
+  })
+  // It answers behind having taken them.
+  await proxy.metric('millrace_workers')
+  process.kill(worker, 'SIGKILL')
+  const ends = await Promise.all(
+    peers.map((peer) =>
+      peer.barrier().then(
+        () => 'served',
+        ({ message }: Error) => message,
+      ),
+    ),
+  )
+  // One had left for the worker: it is lost with it, and knows at once.
+  expect(ends.filter((end) => end !== 'served')).toEqual([expect.stringContaining('the connection closed')])
 })
 
 const MANY = 10_000
@@ -127,16 +152,19 @@ test('ten thousand endpoints come, change and go by the file while requests run,
     until(`${count} endpoints`, async () => (await proxy.metric('millrace_endpoint_count')) === count, DEADLINE_MS)
   const read = (): number => proxy.part.stderr.filter((line) => line.includes(`"endpoints":${MANY + 1}`)).length
   for (const [at, name] of ['first', 'second'].entries()) {
-    writeFileSync(proxy.file, JSON.stringify(staticSnapshot([{ id: 'gpu-0/sim', address: served.listen }, ...many(name)])))
+    proxy.put(staticSnapshot([{ id: 'gpu-0/sim', address: served.listen }, ...many(name)]))
     await until('it is read', () => read() === at + 1, DEADLINE_MS)
     await knows(MANY + 1)
     tell(`longest turns while ten thousand endpoints came: ${await longest()} (wanted: 5)`)
   }
-  const page = await (await fetch(`http://${proxy.part.fields.metrics}/metrics`)).text()
-  expect(page.split('\n').filter((line) => line.startsWith('millrace_endpoint_in_flight{'))).toHaveLength(1_001)
-  expect(page).toContain('millrace_endpoint_in_flight{endpoint="other"} 0')
+  const rows = async (): Promise<string[]> =>
+    (await (await fetch(`http://${proxy.part.fields.metrics}/metrics`)).text())
+      .split('\n')
+      .filter((line) => line.startsWith('millrace_endpoint_in_flight{'))
+  await expect.poll(rows, { timeout: DEADLINE_MS }).toHaveLength(1_001)
+  expect(await rows()).toContain('millrace_endpoint_in_flight{endpoint="other"} 0')
   await expect.poll(() => proxy.metric('millrace_endpoints_unnamed'), { timeout: DEADLINE_MS }).toBe(MANY + 1 - 1_000)
-  writeFileSync(proxy.file, JSON.stringify(staticSnapshot([{ id: 'gpu-0/sim', address: served.listen }])))
+  proxy.put(staticSnapshot([{ id: 'gpu-0/sim', address: served.listen }]))
   await knows(1)
   await goesWell(load, PER_SECOND)
   expect(load.failed()).toEqual([])

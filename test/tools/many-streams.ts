@@ -2,7 +2,13 @@
 import { connectGrpc } from './grpc-session.ts'
 import { isFinal, MODEL_STREAM_INFER, tokenIndexOf, tokenRequest } from './sim-server.ts'
 
-export type StreamsPlan = { readonly connections: number; readonly streams: number; readonly tokens: number }
+export type StreamsPlan = {
+  readonly connections: number
+  readonly streams: number
+  readonly tokens: number
+  /** No stream ends before: each keeps its own side open until then. */
+  readonly until?: Promise<unknown>
+}
 
 export type StreamsAccount = {
   readonly messages: number
@@ -41,6 +47,7 @@ export async function playStreams(address: string, plan: StreamsPlan): Promise<S
       },
     })
     stream.send(tokenRequest({ tokens: plan.tokens }))
+    await plan.until
     stream.halfClose()
     const { status, torn, details } = await stream.ended
     if (next !== plan.tokens || torn) fault(`stream ${number}: ended after token ${next - 1}${torn ? ', torn' : ''}`)

@@ -1,5 +1,5 @@
 /** A proxy without a control plane, in front of the endpoints that a test names. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { EndpointTls, Protocol } from '../../core/mesh-snapshot.ts'
@@ -20,6 +20,8 @@ export type TestProxy = {
   readonly part: Part
   /** The static file that it reads. */
   readonly file: string
+  /** Swaps that file as a whole, as an operator's tool does: nobody reads half of it. */
+  put(content: object | string): void
   /** The sum over the rows of one metric whose labels hold all of `labels`; rejects when the page has no such row. */
   metric(name: string, ...labels: readonly string[]): Promise<number>
   stop(): Promise<void>
@@ -72,15 +74,23 @@ export async function startProxyWith(snapshot: object, ...more: readonly string[
   const file = join(folder, 'mesh.json')
   writeFileSync(file, JSON.stringify(snapshot))
   const argv = ['--static', file, '--listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0', '--name-endpoints', ...more]
-  const part = await spawnPart('data-plane', argv)
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  const part = await spawnPart('data-plane', argv).catch((error: unknown) => {
+    remove()
+    throw error
+  })
   return {
     listen: part.fields.listen ?? '',
     part,
     file,
+    put(content) {
+      writeFileSync(`${file}.next`, typeof content === 'string' ? content : JSON.stringify(content))
+      renameSync(`${file}.next`, file)
+    },
     metric: (name, ...labels) => readMetric(`http://${part.fields.metrics}/metrics`, name, ...labels),
     async stop() {
       await part.stop()
-      rmSync(folder, { recursive: true, force: true })
+      remove()
     },
   }
 }

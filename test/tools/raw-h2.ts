@@ -21,7 +21,7 @@ export type Frame = {
 
 export type Fields = readonly (readonly [name: string, value: string])[]
 
-const WAIT_MS = 15_000
+const WAIT_MS = 30_000
 /** Every peer takes frames of this size (RFC 9113 §6.5.2). */
 const FRAME_SIZE_MAX = 16_384
 const NOTHING = Buffer.alloc(0)

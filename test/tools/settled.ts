@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import type { TestProxy } from './proxy.ts'
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 const AT_REST = {
   millrace_requests_open: 0,
   millrace_ledger_open_attempts: 0,

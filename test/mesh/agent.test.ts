@@ -14,7 +14,7 @@ import { childrenOf } from '../tools/proxy.ts'
 import { type Part, spawnPart } from '../tools/spawn-part.ts'
 
 const NVIDIA_SMI = fileURLToPath(new URL('../../sim/nvidia-smi/nvidia-smi', import.meta.url))
-const soon = { timeout: 15_000, interval: 20 }
+const soon = { timeout: 30_000, interval: 20 }
 
 async function bus(): Promise<TestNats> {
   const nats = await startNats()
@@ -215,7 +215,8 @@ test('after NATS came back all is told again, by the same boot, and the sequence
   expect((await fetch(`http://${agent.fields.metrics}/readyz`)).status).toBe(503)
   const before = heard.length
   const again = await startNats({ storeDir: nats.storeDir, port: nats.port })
-  onTestFinished(() => again.stop())
+  // The first one removes the store that it made.
+  onTestFinished(() => again.stop().then(nats.stop))
   await vi.waitFor(() => expect(heard.slice(before).some(({ full, gpus }) => full && gpus.length === 1)).toBe(true), soon)
   expect(heard[before]?.bootId).toBe(heard[0]?.bootId)
   expect(heard.slice(1).every(({ sequence }, at) => sequence > (heard[at]?.sequence ?? 0n))).toBe(true)

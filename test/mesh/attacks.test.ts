@@ -120,7 +120,7 @@ async function mount(attack: Attack, forMs: number): Promise<void> {
   expect(result.complaint, result.complaint === undefined ? '' : await counted(url)).toBeUndefined()
   // Workers report now and then: who was ended knows it before the page does.
   const moved = async (): Promise<boolean> => (await counts()).every((count, at) => count > (before[at] ?? 0))
-  await expect.poll(moved, { timeout: 5_000, interval: 50 }).toBe(true)
+  await expect.poll(moved).toBe(true)
   expect(failures).toEqual([])
   expect(latencies.length).toBeGreaterThan(0)
   expect(grown).toBeLessThanOrEqual(GROWTH_MAX)
@@ -132,8 +132,8 @@ test.each(ATTACKS)('$name: ended by its guard, at no cost to a neighbour', (atta
 test(`${SLOW_ATTACK.name}: ended in time, at no cost to a neighbour`, () => mount(SLOW_ATTACK, 0))
 
 test('when all is over nothing is held', async () => {
-  await expect.poll(() => proxy.metric('millrace_relay_buffered_bytes'), { timeout: 15_000 }).toBe(0)
-  await expect.poll(() => proxy.metric('millrace_requests_open'), { timeout: 15_000 }).toBe(0)
+  await expect.poll(() => proxy.metric('millrace_relay_buffered_bytes')).toBe(0)
+  await expect.poll(() => proxy.metric('millrace_requests_open')).toBe(0)
   expect(await proxy.metric('millrace_worker_crashes_total')).toBe(0)
 })
 

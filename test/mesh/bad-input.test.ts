@@ -302,7 +302,7 @@ describe('settings that are wrong', () => {
     const file = join(folder, 'mesh.json')
     writeFileSync(file, text)
     const child = await startVerb('data-plane', 'data-plane', ['--static', file, '--listen', listen, '--metrics-listen', '127.0.0.1:0'])
-    const impatience = setTimeout(() => child.kill(), 20_000)
+    const impatience = setTimeout(() => child.kill(), 60_000)
     const code = await child.exited
     clearTimeout(impatience)
     return { code, line: child.stderr.at(-1) ?? '' }

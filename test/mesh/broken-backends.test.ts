@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { ModelInferRequest } from '../../proto/gen/inference/grpc_service.ts'
 import { PAIR_SERVICE, startProxy, TEST_SERVICE, type TestProxy } from '../tools/proxy.ts'
 import { ERROR, endsStream, FRAME, framed, type RawPeer, type RawServer, serveRaw } from '../tools/raw-h2.ts'
+import { expectSettled } from '../tools/settled.ts'
 import { callOnce } from '../tools/test-service.ts'
 
 const PHASES = ['before the head', 'behind the head', 'behind a message'] as const
@@ -158,7 +159,7 @@ describe('a backend that breaks its stream', () => {
     onTestFinished(() => fresh.stop())
     // An endpoint whose connection broke a moment ago is not asked first: it comes back within the patience of this loop.
     const enough = asked + 3
-    const patience = AbortSignal.timeout(10_000)
+    const patience = AbortSignal.timeout(60_000)
     while (asked < enough && !patience.aborted)
       for (const path of [PAIR_ROUTE, INFERENCE]) {
         const end = await call(path, 'pair', way, 'before the head', fresh)
@@ -170,11 +171,7 @@ describe('a backend that breaks its stream', () => {
   })
 
   test('nothing is left open or charged afterwards', async () => {
-    await expect.poll(() => proxy.metric('millrace_requests_open')).toBe(0)
-    await expect.poll(() => proxy.metric('millrace_ledger_open_attempts')).toBe(0)
-    // A cancelled request counts until its endpoint had the time to stop.
-    await expect.poll(() => proxy.metric('millrace_ledger_burning'), { timeout: 10_000 }).toBe(0)
-    expect(await proxy.metric('millrace_relay_buffered_bytes')).toBe(0)
+    await expectSettled(proxy)
   })
 })
 

@@ -1,11 +1,12 @@
 /** Connections to endpoints and of clients, seen from outside: where they lead, how they end, and that no request pays for it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
 import { afterEach, expect, test } from 'vitest'
+import { freePorts } from '../tools/free-ports.ts'
 import { ask, connectGrpc, type GrpcSession } from '../tools/grpc-session.ts'
 import { Load } from '../tools/load.ts'
 import { startNameServer } from '../tools/name-server.ts'
@@ -236,12 +237,13 @@ test('clients are asked to connect anew when they have been there for long; neit
   await load.stop()
   expect(messages).toBe(100)
   expect(load.failed()).toEqual([])
-  expect(await proxy.metric('millrace_client_connections_aged_total')).toBeGreaterThan(4)
+  await poll(() => proxy.metric('millrace_client_connections_aged_total')).toBeGreaterThan(4)
 })
 
 test('names are followed: what DNS adds takes requests, what it takes away finishes its streams, and its failure changes nothing', async () => {
-  const port = (await echo({ host: '127.0.0.2', port: 0 })).port
-  await echo({ host: '127.0.0.3', port })
+  // At 127.0.0.1 nobody is to listen on it.
+  const [port = 0] = await freePorts(1)
+  for (const host of ['127.0.0.2', '127.0.0.3']) await echo({ host, port })
   const slow = await sim('--token-ms', '40', '--prefill-ms', '1')
   const names = await startNameServer(1, ['127.0.0.2'])
   cleanups.push(() => names.stop())
@@ -281,7 +283,7 @@ test('a model whose first byte does not come in time is asked of another endpoin
   ]
   const proxy = await proxyFor(endpoints)
   const timeouts = [{ name: 'sim_llm', policy: 'ROUND_ROBIN', timeouts: { firstByteMs: 300 } }]
-  writeFileSync(proxy.file, JSON.stringify({ ...staticSnapshot(endpoints), models: timeouts }))
+  proxy.put({ ...staticSnapshot(endpoints), models: timeouts })
   await poll(() => proxy.metric('millrace_static_reloads_total')).toBe(1)
   const over = await session(proxy)
   const answers = await Promise.all(Array.from({ length: 8 }, () => ask(over, MODEL_INFER, tokenRequest({ tokens: 1 }))))

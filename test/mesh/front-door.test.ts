@@ -8,6 +8,8 @@ import { startProxy, type TestProxy } from '../tools/proxy.ts'
 import { FRAME, FRAME_HEAD } from '../tools/raw-h2.ts'
 import { MODEL_INFER, startSim, type TestSim, tokenRequest } from '../tools/sim-server.ts'
 
+const PATIENCE_MS = 20_000
+
 let sim: TestSim
 let proxy: TestProxy
 let behindBalancer: TestProxy
@@ -82,9 +84,9 @@ test('what is no protocol of this port is closed without a word, and counted', a
   expect(await sayAndHear(proxy.listen, Buffer.of(0, 1, 2, 3))).toBe('')
   expect(await sayAndHear(proxy.listen, Buffer.of(0x16, 3, 1, 0, 5))).toBe('')
   expect(await sayAndHear(proxy.listen, Buffer.concat([PROXIED, Buffer.from(get('/healthz'))]))).toBe('')
-  await expect.poll(() => refused(proxy, 'unknown-protocol'), { timeout: 10_000 }).toBe(1)
-  await expect.poll(() => refused(proxy, 'tls-off'), { timeout: 10_000 }).toBe(1)
-  await expect.poll(() => refused(proxy, 'proxy-header-unwanted'), { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => refused(proxy, 'unknown-protocol')).toBe(1)
+  await expect.poll(() => refused(proxy, 'tls-off')).toBe(1)
+  await expect.poll(() => refused(proxy, 'proxy-header-unwanted')).toBe(1)
 })
 
 test('behind a balancer, a PROXY header leads both protocols, whole or byte by byte', async () => {
@@ -99,7 +101,7 @@ test('behind a balancer, a PROXY header leads both protocols, whole or byte by b
   http2.socket.write(PREFACE)
   expect(isSettings(await settings)).toBe(true)
   http2.socket.destroy()
-  await expect.poll(() => behindBalancer.metric('millrace_connections_total', 'protocol="proxied"'), { timeout: 10_000 }).toBe(3)
+  await expect.poll(() => behindBalancer.metric('millrace_connections_total', 'protocol="proxied"')).toBe(3)
 })
 
 test('whoever stops before it is known what it speaks is closed in the end, and counted', async () => {
@@ -107,8 +109,8 @@ test('whoever stops before it is known what it speaks is closed in the end, and 
   silent[1]?.socket.write('PR')
   silent[2]?.socket.write(PROXIED.subarray(0, 20))
   expect(await Promise.all(silent.map((client) => client.answer))).toEqual(['', '', ''])
-  await expect.poll(() => refused(proxy, 'silent'), { timeout: 10_000 }).toBe(2)
-  await expect.poll(() => refused(behindBalancer, 'silent'), { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => refused(proxy, 'silent')).toBe(2)
+  await expect.poll(() => refused(behindBalancer, 'silent')).toBe(1)
 })
 
 test('behind a balancer, an absent header and one that cannot be read are refused, with the client’s address in the log', async () => {
@@ -116,10 +118,10 @@ test('behind a balancer, an absent header and one that cannot be read are refuse
   bad[13] = 0x12
   expect(await sayAndHear(behindBalancer.listen, bad)).toBe('')
   expect(await sayAndHear(behindBalancer.listen, PREFACE)).toBe('')
-  await expect.poll(() => refused(behindBalancer, 'proxy-header-malformed'), { timeout: 10_000 }).toBe(1)
-  await expect.poll(() => refused(behindBalancer, 'proxy-header-missing'), { timeout: 10_000 }).toBe(1)
-  expect(await behindBalancer.part.waitForLine(/client\.refused/, 10_000)).toContain('127.0.0.1:')
+  await expect.poll(() => refused(behindBalancer, 'proxy-header-malformed')).toBe(1)
+  await expect.poll(() => refused(behindBalancer, 'proxy-header-missing')).toBe(1)
+  expect(await behindBalancer.part.waitForLine(/client\.refused/, PATIENCE_MS)).toContain('127.0.0.1:')
   const named = Buffer.concat([PROXIED, Buffer.of(0)])
   expect(await sayAndHear(behindBalancer.listen, named)).toBe('')
-  expect(await behindBalancer.part.waitForLine(/12\.10\.11\.12:12345/, 10_000)).toContain('unknown-protocol')
+  expect(await behindBalancer.part.waitForLine(/12\.10\.11\.12:12345/, PATIENCE_MS)).toContain('unknown-protocol')
 })

@@ -63,7 +63,7 @@ beforeAll(async () => {
   client = await goTool('client', `${GRPC}/interop/client@${VERSION}`)
   const program = await goTool('server', `${GRPC}/interop/server@${VERSION}`)
   server = await startChild('interop server', program, ['-port', '0'], { env: { GRPC_GO_LOG_SEVERITY_LEVEL: 'info' } })
-  const line = await server.waitForLine(/interop server listening on .*:\d+$/, 20_000)
+  const line = await server.waitForLine(/interop server listening on .*:\d+$/, CASE_MAX_MS)
   direct = portOf(line)
   proxy = await startRoutedProxy(`127.0.0.1:${direct}`, ['/grpc.testing.', '/xds.service.orca.v3.'])
 }, 900_000)
@@ -129,8 +129,8 @@ test(ASKS_WHO, { timeout: 3 * CASE_MAX_MS }, async () => {
 })
 
 test('nothing is left behind', async () => {
-  await expect.poll(() => proxy.metric('millrace_requests_open'), { timeout: 10_000 }).toBe(0)
-  await expect.poll(() => proxy.metric('millrace_relay_buffered_bytes'), { timeout: 10_000 }).toBe(0)
+  await expect.poll(() => proxy.metric('millrace_requests_open')).toBe(0)
+  await expect.poll(() => proxy.metric('millrace_relay_buffered_bytes')).toBe(0)
   expect(await proxy.metric('millrace_http2_guards_total'), 'honest peers meet no guard').toBe(0)
 })
 

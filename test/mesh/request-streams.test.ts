@@ -70,13 +70,13 @@ test.each([
   const stream = own.open(MODEL_STREAM_INFER, { onMessage: (message) => void heard.add(idOf(message)) })
   for (let number = 0; number < 10; number++)
     stream.send(tokenRequest({ model: MODELS[number % 2] ?? '', id: String(number), tokens: 10_000 }))
-  await expect.poll(() => heard.size, { interval: 10, timeout: 10_000 }).toBe(10)
+  await expect.poll(() => heard.size, { interval: 10 }).toBe(10)
   // A worker's report reaches the page a moment later.
   await expect.poll(() => proxy.metric('millrace_requests_open')).toBe(10)
   leave(stream, own)
   for (const [at, sim] of sims.entries())
     await expect
-      .poll(() => sim.stats(), { interval: 20, timeout: 10_000 })
+      .poll(() => sim.stats(), { interval: 20 })
       .toMatchObject({ running: 0, queued: 0, cancelled: (before[at]?.cancelled ?? 0) + 5 })
   own.destroy()
 })

@@ -1,5 +1,6 @@
 /** What belongs together, through two proxies that know nothing of each other: sessions by key and pinned, prompts, adapters. A server is killed and comes back. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePorts } from '../tools/free-ports.ts'
 import { ask, connectGrpc, type GrpcSession } from '../tools/grpc-session.ts'
 import { startProxyWith, staticSnapshot, type TestProxy } from '../tools/proxy.ts'
 import { expectSettled } from '../tools/settled.ts'
@@ -7,6 +8,7 @@ import { MODEL_INFER, startSim, type TestSim, tokenRequest } from '../tools/sim-
 
 const MODELS = ['by_key', 'pinned']
 const SERVED = [...MODELS, 'by_prompt', 'base', 'adapter']
+const FREE = '127.0.0.1:0'
 const SIM = ['--models', SERVED.join(','), '--slots', '64', '--prefill-ms', '1', '--token-ms', '0.1']
 const SESSIONS = Array.from({ length: 40 }, (_, at) => `session-${at}`)
 const BACK_DEADLINE_MS = 30_000
@@ -16,7 +18,9 @@ let proxies: TestProxy[] = []
 let clients: GrpcSession[] = []
 
 beforeAll(async () => {
-  sims = await Promise.all([startSim(...SIM), startSim(...SIM), startSim(...SIM)])
+  // The first comes back where it was: on a port that the kernel gives to nobody meanwhile.
+  const [port = 0] = await freePorts(1)
+  sims = await Promise.all([`127.0.0.1:${port}`, FREE, FREE].map((listen) => startSim('--listen', listen, ...SIM)))
   const endpoints = sims.map(({ listen }, at) => ({
     id: `gpu-${at}/sim`,
     address: listen,
@@ -72,6 +76,7 @@ test('a session meets the same server through either proxy; when that dies it mo
       else expect(server).toBe(was)
     }
 
+  await dead.part.exited
   sims[0] = await startSim('--listen', listen, ...SIM)
   // By key they return with it. A pin stays where it was served in between; the proxy that saw nothing of it has them where they were.
   await expect.poll(() => serversOf(client(0), 'by_key'), { timeout: BACK_DEADLINE_MS }).toEqual(before[0])

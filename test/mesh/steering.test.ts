@@ -1,16 +1,17 @@
 /** Steering through the whole mesh: what a node reports, and what an operator intends, is where new requests go. Times are measured and told. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connect } from '../../cli/grpc-call.ts'
-import { inferStream, type Outcome, promptRequest } from '../../cli/inference-call.ts'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { Fleet, type FleetNode, type FleetProxy, tell, until } from '../tools/fleet.ts'
+import { connectGrpc, type GrpcSession, type GrpcStream } from '../tools/grpc-session.ts'
 import { Load, shareOfPeers } from '../tools/load.ts'
+import { MODEL_STREAM_INFER, tokenRequest } from '../tools/sim-server.ts'
 
 const PER_SECOND = 150
-/** Long enough for a dozen requests to each node, short enough to date a change by. */
-const SPAN_MS = 250
-const DEADLINE_MS = 15_000
+/** Long enough for two dozen requests to each node, so that chance makes no change of it, and short enough to date one by. */
+const SPAN_MS = 500
+const DEADLINE_MS = 60_000
 const STREAM_TOKENS = 250
-const STREAMS = 6
+/** A share for every node, whatever chance does. */
+const STREAMS_MAX = 60
 
 let fleet: Fleet
 let load: Load
@@ -62,26 +63,29 @@ test('a node with a deep queue gets less than a third of what its peers get, unt
 
 test('a drained node gets no new request, finishes its streams, and serves again once undrained', async () => {
   const drained = fleet.node(1)
-  const client = connect(fleet.proxy.listen)
-  const streams = Array.from({ length: STREAMS }, () => openStream(client))
-  await until('every stream has a first token', () => streams.every(({ endpoint }) => endpoint() !== undefined))
-  const onDrained = streams.filter(({ endpoint }) => endpoint() === drained.endpoint)
+  const session = await connectGrpc(fleet.proxy.listen)
+  onTestFinished(() => session.destroy())
+  const streams: OpenStream[] = []
+  do streams.push(await openStream(session))
+  while (new Set(streams.map(({ endpoint }) => endpoint)).size < fleet.nodes.length && streams.length < STREAMS_MAX)
+  const onDrained = streams.filter(({ endpoint }) => endpoint === drained.endpoint)
   expect(onDrained.length).toBeGreaterThan(0)
 
   await fleet.admin('drain', drained.name)
   const toldAt = performance.now()
-  expect(onDrained.filter(({ ended }) => ended())).toEqual([])
+  expect(onDrained.filter(({ stream }) => stream.http.closed)).toEqual([])
   const quiet = await measure(load, toldAt, (served) => !served.has(drained.endpoint))
-  const outcomes = await Promise.all(streams.map(({ outcome }) => outcome))
+  for (const { stream } of streams) stream.halfClose()
+  const ends = await Promise.all(streams.map(({ stream }) => stream.ended))
   const endedAt = performance.now()
-  expect(outcomes.map(({ answers }) => answers)).toEqual(streams.map(() => STREAM_TOKENS))
+  expect(ends.filter(({ status, torn }) => status !== 0 || torn)).toEqual([])
+  expect(streams.map(({ tokens }) => tokens())).toEqual(streams.map(() => STREAM_TOKENS))
   await staysFor(load, toldAt + quiet, Math.max(2_000, endedAt - toldAt - quiet), (served) => !served.has(drained.endpoint))
   tell(`last new request ${load.lastServedAfter(toldAt, drained.endpoint)} ms after the drain was acknowledged`)
 
   await fleet.admin('undrain', drained.name)
   const back = await measure(load, performance.now(), (served) => share(served, drained) > 1 / 2)
   tell(`its share is back ${back} ms after the undrain was acknowledged`)
-  client.close()
   expect(load.failed()).toEqual([])
 })
 
@@ -122,17 +126,13 @@ async function withLoad(proxy: FleetProxy, play: (load: Load) => Promise<void>):
   }
 }
 
-type OpenStream = { readonly outcome: Promise<Outcome>; readonly endpoint: () => string | undefined; readonly ended: () => boolean }
+type OpenStream = { readonly stream: GrpcStream; readonly endpoint: string; readonly tokens: () => number }
 
-function openStream(client: ReturnType<typeof connect>): OpenStream {
-  let endpoint: string | undefined
-  let ended = false
-  const onEndpoint = (name: string | undefined): void => {
-    endpoint = name
-  }
-  const request = promptRequest('sim_llm', 'a long story', STREAM_TOKENS)
-  const outcome = inferStream(client, request, 60_000, () => {}, onEndpoint).finally(() => {
-    ended = true
-  })
-  return { outcome, endpoint: () => endpoint, ended: () => ended }
+/** Answered, and open until its client has no more to ask. */
+async function openStream(session: GrpcSession): Promise<OpenStream> {
+  let tokens = 0
+  const stream = session.open(MODEL_STREAM_INFER, { onMessage: () => void tokens++ })
+  stream.send(tokenRequest({ tokens: STREAM_TOKENS }))
+  const head = await stream.head
+  return { stream, endpoint: String(head['x-millrace-endpoint']), tokens: () => tokens }
 }

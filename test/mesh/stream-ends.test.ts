@@ -89,7 +89,7 @@ test('a server that does not heed the deadline is told to stop when it passes', 
     peer.headers(id, HEAD)
     asked.push({ peer, id })
   }
-  const end = await session.open(RAW, { headers: { 'grpc-timeout': '200m' } }).ended
+  const end = await session.open(RAW, { headers: { 'grpc-timeout': '2000m' } }).ended
   expect(end).toMatchObject({ status: 4, torn: false })
   const [only] = asked
   const reset = await only?.peer.wait('RST_STREAM', ({ type, id }) => type === FRAME.RST_STREAM && id === only.id)

@@ -47,9 +47,14 @@ describe('a thousand streams', () => {
     const warmUp = { ...plan, tokens: 3 }
     await playStreams(sim.listen, warmUp)
     const direct = await playStreams(sim.listen, plan)
-    const running = playStreams(proxy.listen, plan)
-    await expect.poll(() => proxy.metric('millrace_ledger_open_attempts'), { timeout: 10_000, interval: 50 }).toBe(streams)
-    expect(await proxy.metric('millrace_requests_open')).toBe(streams)
+    const allSeen = Promise.withResolvers<void>()
+    const running = playStreams(proxy.listen, { ...plan, until: allSeen.promise })
+    try {
+      await expect.poll(() => proxy.metric('millrace_ledger_open_attempts')).toBe(streams)
+      await expect.poll(() => proxy.metric('millrace_requests_open')).toBe(streams)
+    } finally {
+      allSeen.resolve()
+    }
     const through = await running
     print('direct', direct)
     print('through the proxy', through)
@@ -134,7 +139,7 @@ describe('one stream among others', () => {
         last = read()
         return looks
       }
-      await expect.poll(still, { interval: 100, timeout: 20_000 }).toBeGreaterThanOrEqual(4)
+      await expect.poll(still, { interval: 100 }).toBeGreaterThanOrEqual(10)
     }
 
     async function tokensOf(session: GrpcSession, tokens: number): Promise<number[]> {
@@ -188,7 +193,7 @@ describe('one stream among others', () => {
       const downloads = await Promise.all([same, other, same, other].map((session) => downloadOf(session, small)))
       expect(new Set(downloads)).toEqual(new Set([digest(small)]))
       // The page tells what workers said up to 50 ms ago, when the downloads still held windows of their own.
-      await expect.poll(held, { timeout: 10_000 }).toBeLessThanOrEqual(window + 128 * 1024)
+      await expect.poll(held).toBeLessThanOrEqual(window + 128 * 1024)
 
       slow.stream.http.resume()
       expect(await slow.digest()).toBe(digest(big))
@@ -196,7 +201,8 @@ describe('one stream among others', () => {
   })
 
   describe('that is given up', () => {
-    const DEADLINE_MS = 1_500
+    /** So long that the next request waits by then. */
+    const DEADLINE_MS = 4_000
     type Way = {
       readonly way: string
       readonly headers?: Readonly<Record<string, string>>
@@ -219,26 +225,23 @@ describe('one stream among others', () => {
         onMessage: (message) => void indexes.push(tokenIndexOf(message)),
       })
       stream.send(tokenRequest({ model: 'narrow', tokens: 10_000 }))
-      await expect.poll(() => indexes.length, { interval: 10, timeout: 10_000 }).toBeGreaterThanOrEqual(3)
+      await expect.poll(() => indexes.length, { interval: 10 }).toBeGreaterThanOrEqual(3)
       const waiting: number[] = []
       const second = next.open(MODEL_STREAM_INFER, { onMessage: (message) => void waiting.push(tokenIndexOf(message)) })
       second.send(tokenRequest({ model: 'narrow', tokens: 3 }))
       second.halfClose()
-      await expect.poll(() => narrow.stats(), { interval: 10, timeout: 10_000 }).toMatchObject({ running: 1, queued: 1 })
+      await expect.poll(() => narrow.stats(), { interval: 10 }).toMatchObject({ running: 1, queued: 1 })
 
       const givenUpAt = act === undefined ? openedAt + DEADLINE_MS : performance.timeOrigin + performance.now()
       act?.(session, stream)
-      await expect.poll(async () => (await narrow.stats()).cancelled, { interval: 20, timeout: 10_000 }).toBe(before.cancelled + 1)
+      await expect.poll(async () => (await narrow.stats()).cancelled, { interval: 20 }).toBe(before.cancelled + 1)
       const lastCancelAt = (await narrow.stats()).lastCancelAt ?? Number.POSITIVE_INFINITY
       console.info(`${way}: seen by the model server after ${(lastCancelAt - givenUpAt).toFixed(1)} ms`)
-      expect(lastCancelAt - givenUpAt).toBeLessThan(2_000)
       if (act === undefined) expect(await stream.ended).toMatchObject({ status: 4 })
 
       expect(await second.ended).toMatchObject({ status: 0, torn: false })
       expect(waiting).toEqual([0, 1, 2])
-      await expect
-        .poll(() => narrow.stats(), { interval: 20, timeout: 10_000 })
-        .toMatchObject({ running: 0, queued: 0, cancelled: before.cancelled + 1 })
+      await expect.poll(() => narrow.stats(), { interval: 20 }).toMatchObject({ running: 0, queued: 0, cancelled: before.cancelled + 1 })
     })
   })
 })

@@ -30,7 +30,7 @@ afterEach(async () => {
 afterAll(() => folder.remove())
 
 const FREE = '127.0.0.1:0'
-const seconds = { timeout: 15_000 }
+const seconds = { timeout: 30_000 }
 
 async function serve({ cert, key }: Certificate, clientCa?: Certificate): Promise<TestService> {
   const pair = [{ cert_chain: cert, private_key: key }]
@@ -88,19 +88,19 @@ test('a server that cannot prove itself gets no request and is ejected, and the 
   )
   const { proxy, session } = await proxyTo(endpoints)
   const routes = cases.map((_, i) => ({ prefix: `/case-${i}/`, model: `case-${i}` }))
-  writeFileSync(proxy.file, JSON.stringify({ ...staticSnapshot(endpoints), routes }))
-  await proxy.part.waitForLine(/static\.read/, 10_000)
+  proxy.put({ ...staticSnapshot(endpoints), routes })
+  await proxy.part.waitForLine(/static\.read/, seconds.timeout)
   // The routes are the last thing that reaches the workers.
   await expect.poll(async () => (await ask(session, '/case-3/Call', Buffer.from('hello'))).status, seconds).toBe(14)
   for (const [i, [, , words]] of cases.entries()) {
     const { status, details } = await ask(session, `/case-${i}/Call`, Buffer.from('hello'))
     expect({ status, details }).toEqual({ status: 14, details: expect.stringContaining(words) })
-    expect(await proxy.part.waitForLine(new RegExp(`case-${i}.*endpoint\\.ejected`), 10_000)).toContain(words)
+    expect(await proxy.part.waitForLine(new RegExp(`case-${i}.*endpoint\\.ejected`), seconds.timeout)).toContain(words)
   }
   await expect.poll(() => proxy.metric('millrace_endpoint_ejected'), seconds).toBe(cases.length)
   // What is asked of one of them changes, and it is called: the server knows no such method, and says so itself.
   const asked = endpoints.map((one) => (one.id === 'case-3' ? { ...one, tls: { ca: ca.certFile } } : one))
-  writeFileSync(proxy.file, JSON.stringify({ ...staticSnapshot(asked), routes }))
+  proxy.put({ ...staticSnapshot(asked), routes })
   await expect.poll(async () => (await ask(session, '/case-3/Call', Buffer.from('hello'))).status, seconds).toBe(12)
 })
 
@@ -150,7 +150,7 @@ test('files that change are read again by themselves, and what is wrong never re
   await expect.poll(() => back.length, seconds).toBe(1)
   writeFileSync(file, 'nothing of use')
   // A second endpoint with the same files has a connection of its own to make.
-  writeFileSync(proxy.file, JSON.stringify({ endpoints: [{ id: 'b/secure', address, tls: { ca: file } }], routes: [ROUTE] }))
+  proxy.put({ endpoints: [{ id: 'b/secure', address, tls: { ca: file } }], routes: [ROUTE] })
   await expect.poll(() => proxy.part.stderr.join('\n'), seconds).toContain('static.read')
   await expect.poll(async () => (await call(session)).headers['x-millrace-endpoint'], seconds).toBe('b/secure')
   expect(await call(session)).toMatchObject({ status: 0 })
@@ -169,7 +169,7 @@ test('files that cannot be used at all are told of in the log, and the caller le
   const { status, details } = await call(session)
   expect(status).toBe(14)
   expect(details).not.toContain('nowhere')
-  expect(await proxy.part.waitForLine(/endpoint\.ejected/, 10_000)).toContain('nowhere.crt: there is no such file')
+  expect(await proxy.part.waitForLine(/endpoint\.ejected/, seconds.timeout)).toContain('nowhere.crt: there is no such file')
 })
 
 test('endpoints that a control plane names are spoken to by TLS where the proxy’s settings say so', async () => {

@@ -33,7 +33,7 @@ const asks = async (address: string, tls?: Parameters<typeof connectGrpc>[1]): P
   session.destroy()
   return status
 }
-const seconds = { timeout: 15_000 }
+const seconds = { timeout: 30_000 }
 
 beforeAll(async () => {
   ca = folder.authority()
@@ -67,7 +67,7 @@ test.each(['TLSv1.3', 'TLSv1.2'] as const)('HTTP/2 is agreed by ALPN over %s', a
 test('TLS 1.1 is refused, and the log says why', async () => {
   const old = { ca: ca.cert, minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
   await expect(shakeHands(open.listen, old)).rejects.toThrow(/protocol version/)
-  await open.part.waitForLine(/client\.refused/, 10_000)
+  await open.part.waitForLine(/client\.refused/, seconds.timeout)
   await expect.poll(() => open.part.stderr.join('\n'), seconds).toContain('it offers no TLS version from 1.2 on')
 })
 
@@ -203,12 +203,10 @@ test('a stream lives through a change of the certificate, and new clients see th
   let messages = 0
   const stream = session.open(MODEL_STREAM_INFER, { onMessage: () => void messages++ })
   stream.send(tokenRequest({ tokens: 100 }))
-  stream.halfClose()
   await expect.poll(() => messages, seconds).toBeGreaterThan(2)
   place(second)
   await expect.poll(shown, seconds).not.toBe(firstName)
   const secondName = await shown()
-  expect(messages, 'the stream was running').toBeLessThan(100)
   // A key of another certificate is not taken, and one line says so.
   writeFileSync(`${keyFile}.new`, first.key)
   renameSync(`${keyFile}.new`, keyFile)
@@ -225,6 +223,8 @@ test('a stream lives through a change of the certificate, and new clients see th
   await expect.poll(shown, seconds).toBe(firstName)
   const expires = await proxy.metric('millrace_tls_certificate_expiry_seconds')
   expect(expires - Date.now() / 1_000).toBeGreaterThan(29 * 86_400)
+  expect(stream.http.closed, 'the stream was open all the while').toBe(false)
+  stream.halfClose()
   expect(await stream.ended).toMatchObject({ status: 0, torn: false })
   expect(messages).toBe(100)
   session.destroy()

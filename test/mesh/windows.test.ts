@@ -216,9 +216,9 @@ describe('memory behind a slow reader', () => {
           last = service.written()
           return still
         },
-        { interval: 100, timeout: 20_000 },
+        { interval: 100 },
       )
-      .toBeGreaterThanOrEqual(5)
+      .toBeGreaterThanOrEqual(10)
   }
 
   test('a reader that grants nothing more holds no more than its stream window', async () => {
@@ -238,7 +238,7 @@ describe('memory behind a slow reader', () => {
     peer.socket.pause()
     peer.headers(1, grpcRequest(DOWNLOAD))
     peer.data(1, framed(Buffer.from(JSON.stringify(endless))), true)
-    await expect.poll(() => proxy.metric('millrace_socket_backlog_bytes'), { timeout: 20_000 }).toBeGreaterThan(0)
+    await expect.poll(() => proxy.metric('millrace_socket_backlog_bytes')).toBeGreaterThan(0)
     await stalled()
     const buffered = await proxy.metric('millrace_relay_buffered_bytes')
     expect(buffered).toBeGreaterThan(0)
@@ -350,7 +350,7 @@ describe('windows of the proxy towards a client', () => {
       await expect.poll(() => own.metric('millrace_relay_buffered_bytes')).toBe(sent - WINDOW_DEFAULT)
       peer.reset(1, ERROR.CANCEL)
       await expect.poll(() => own.metric('millrace_relay_buffered_bytes')).toBe(0)
-      expect(await own.metric('millrace_retry_copy_bytes')).toBe(0)
+      await expect.poll(() => own.metric('millrace_retry_copy_bytes')).toBe(0)
     } finally {
       await own.stop()
       await deaf.stop()

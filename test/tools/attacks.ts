@@ -27,7 +27,7 @@ export const BIG_BYTES = 262_144
 const FRAMES_A_TURN = 200
 /** Far above every burst that a guard allows. */
 const FRAMES_MAX = 12_000
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 20_000
 
 const request = (id: number, path: string, end: boolean): Buffer =>
   frameOf(FRAME.HEADERS, FLAG.END_HEADERS | (end ? FLAG.END_STREAM : 0), id, encodeFields(grpcRequest(path)))

@@ -5,7 +5,7 @@ import { lastLines, startChild } from '../../cli/child.ts'
 import { cacheFolder } from '../../cli/nats-server.ts'
 import { setUpTriton, tritonFolder } from './triton.ts'
 
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 180_000
 
 /** Scenario → what a tritonclient caller of `address` saw. Without names all scenarios are played. */
 export async function probe(address: string, ...names: readonly string[]): Promise<Record<string, unknown>> {

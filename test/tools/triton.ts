@@ -26,7 +26,7 @@ export type TestTriton = {
 export const toolsFolder = fileURLToPath(new URL('.', import.meta.url))
 export const tritonFolder = fileURLToPath(new URL('../triton/', import.meta.url))
 
-const START_DEADLINE_MS = 60_000
+const START_DEADLINE_MS = 120_000
 const POLL_MS = 100
 /** Triton takes no port 0: a port found free may be taken by another process before Triton has it. */
 const START_TRIES = 3

@@ -20,7 +20,7 @@ def order_of_answers(session):
     """A slow answer holds those behind it, whatever their models, and no token."""
     content = np.arange(3, dtype=np.uint8)
     with session.open_stream() as stream:
-        stream.ask("echo", payload(content, delay_ms=700), request_id="slow")
+        stream.ask("echo", payload(content, delay_ms=2_000), request_id="slow")
         stream.ask("add_sub", vectors([1, 2, 3, 4], [1, 1, 1, 1]), request_id="behind")
         stream.ask("llm_stream", prompt("quick words", 3, 20), request_id="tokens")
         stream.ask("no_such_model", vectors([1, 2, 3, 4], [1, 1, 1, 1]), request_id="stranger")

@@ -1,84 +1,39 @@
 /**
- * One HTTP/2 connection, either side, bytes in and bytes out: no socket, no timer, no clock.
- * `receive` walks the frames of a read where they lie. A DATA frame is passed on piece by piece as it arrives, as frames of our own, so nothing
- * is begun on another connection that its sender has not delivered yet. Every header block is decoded in order, also for refused streams.
+ * One HTTP/2 connection, either side, bytes in and bytes out: no socket, no timer, no clock. Here is what its owner does with it, and how its streams
+ * and the connection itself end; what may be sent is on the send side, what the peer's frames mean on the receive side.
+ * Invariant: whoever ends a stream or a connection comes by here, so that nothing of it is left in windows, rounds and budgets.
  */
 import { assert } from '../../core/assert.ts'
 import { limits } from '../../core/limits.ts'
-import { ClosedStreams } from './closed-streams.ts'
 import type { ConnectionEvents, Role } from './connection-events.ts'
-import { type FrameListener, FrameReader } from './frame-reader.ts'
 import type { Guard } from './guard.ts'
-import { answerBodyLength, areTrailers, isInformational, NO_ANSWER } from './head-rules.ts'
 import type { HeaderField } from './header-field.ts'
-import { HpackDecoder } from './hpack-decoder.ts'
 import { SETTINGS_OF_CLIENT, SETTINGS_OF_SERVER } from './output.ts'
 import { largestWaiting, Patience, stalledStreams } from './patience.ts'
-import { ERROR, FLAG, FRAME, PREFACE, SETTING, STREAM_ID_ALL, WINDOW_DEFAULT } from './protocol.ts'
-import { SendSide } from './send-side.ts'
+import { ERROR, PREFACE, STREAM_ID_ALL, WINDOW_DEFAULT } from './protocol.ts'
+import { ReceiveSide } from './receive-side.ts'
 import type { Shared } from './shared.ts'
-import { BODY_UNSTATED, type LossCause, Stream, type StreamHost } from './stream.ts'
+import { type LossCause, Stream } from './stream.ts'
 
-export class Connection extends SendSide implements StreamHost, FrameListener {
-  /** No further stream is opened on it: the peer said GOAWAY, we did, or its ids are used up. */
-  retiring = false
-  dead = false
-  /** The peer's first SETTINGS have come. */
-  settled = false
-  /** Why the peer said GOAWAY; undefined while it has not. */
-  goawayCode: number | undefined
+export class Connection extends ReceiveSide {
   /** No id above it is used: `retiring` comes long before ids run out. */
   streamIdMax: number = limits.streamIdMax
-  /** They change with every read, and with every frame of a message or a head: silence shows by their standing still. */
-  reads = 0
-  /** Answers to pings. */
-  pongs = 0
-  talk = 0
-  readonly #events: ConnectionEvents
-  readonly #reader: FrameReader
-  readonly #decoder = new HpackDecoder(limits.headerTableSize, { listSizeMax: limits.headerListMax, fieldsMax: limits.headerFieldsMax })
-  #receiveWindow: number = limits.connectionWindow
-  #unreturned = 0
-  #nextStreamId = 1
-  #lastPeerStream = 0
-  #lastServed = STREAM_ID_ALL
-  #streamsLeft = 0
-  readonly #closed: ClosedStreams | undefined
-  #controlQueued = 0
   readonly #patience = new Patience()
-  #recent: Stream | undefined
 
   constructor(role: Role, events: ConnectionEvents, shared: Shared) {
     super(
       role,
+      events,
       shared,
       () => events.onOutput(this),
       () => events.onOutputFull(this),
     )
-    this.#events = events
-    this.#closed = role === 'server' ? new ClosedStreams() : undefined
-    this.#reader = new FrameReader(this, role === 'server')
     if (role === 'client') this.output.preface(PREFACE)
     this.output.settings(role === 'client' ? SETTINGS_OF_CLIENT : SETTINGS_OF_SERVER)
     this.output.windowUpdate(0, limits.connectionWindow - WINDOW_DEFAULT)
   }
 
-  /**
-   * Takes `bytes` from `from` to `length` and answers how far it came: with many new streams in one read, the rest is to be given again in a later turn,
-   * so that nobody's burst holds up the others.
-   */
-  receive(bytes: Uint8Array, length: number, from = 0): number {
-    if (this.dead) return length
-    this.reads = (this.reads + 1) | 0
-    this.#streamsLeft = limits.streamsPerTurn
-    return this.#reader.read(bytes, length, from)
-  }
-
-  get hadEnough(): boolean {
-    return this.#streamsLeft <= 0
-  }
-
-  // ——— what the owner does ———
+  // ——— streams of ours ———
 
   /** Streams that the peer lets us have open. */
   get peerStreamsMax(): number {
@@ -98,18 +53,24 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
   /** Opens a stream of ours. The caller has looked at `canOpen`. */
   open(fields: readonly HeaderField[], endStream: boolean): Stream {
     assert(this.canOpen && this.role === 'client', 'a stream is opened only where there is room')
-    const stream = new Stream(this.#nextStreamId, this, this.peer.initialWindow, false)
-    this.#nextStreamId += 2
-    if (this.#nextStreamId >= this.streamIdMax) this.retiring = true
+    const stream = new Stream(this.nextStreamId, this, this.peer.initialWindow, false)
+    this.nextStreamId += 2
+    if (this.nextStreamId >= this.streamIdMax) this.retiring = true
     this.purse.earned += limits.cheapFramesPerFrame
     this.streams.set(stream.id, stream)
     stream.sendHead(fields, endStream)
     return stream
   }
 
+  protected capacityChanged(): void {
+    this.events.onCapacity(this)
+  }
+
+  // ——— time passes, and the socket takes ———
+
   /** The socket has taken bytes: streams that waited get their turn. */
   onSocketTook(): void {
-    this.#controlQueued = 0
+    this.acknowledgementsLeft()
     this.drain()
   }
 
@@ -117,7 +78,7 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
   everySecond(): void {
     if (this.dead) return
     this.purse.everySecond()
-    const slow = this.#patience.everySecond(this.settled, this.#reader.unfinished)
+    const slow = this.#patience.everySecond(this.settled, this.reader.unfinished)
     if (slow !== undefined) return this.trip(slow, slow === 'slow-headers' ? 'a header block does not end' : 'no SETTINGS')
     // A server may take its time: what its clients send waits within their windows.
     if (this.role === 'client' || this.waitingBytes === 0) return
@@ -135,30 +96,7 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     this.output.ping(PING_PAYLOAD, 0, false)
   }
 
-  /** First step of a graceful end: the peer is asked to open no more. */
-  announceShutdown(): void {
-    this.retiring = true
-    this.output.goaway(STREAM_ID_ALL, ERROR.NO_ERROR, 'shutdown')
-  }
-
-  /** Second step: streams above the last one seen are not served; those below finish. */
-  finishShutdown(): void {
-    this.#lastServed = this.#lastPeerStream
-    this.output.goaway(this.#lastPeerStream, ERROR.NO_ERROR, 'shutdown')
-  }
-
-  /** The socket is gone, or never came. Tells so many streams; answers whether more are left, which are to be told in a later turn. */
-  lose(cause: LossCause, most: number = Number.POSITIVE_INFINITY): boolean {
-    this.dead = true
-    for (const stream of this.streams.values()) {
-      if (most-- <= 0) return true
-      this.close(stream)
-      stream.sink?.onLost(stream, cause)
-    }
-    return false
-  }
-
-  // ——— what streams ask for ———
+  // ——— how streams end ———
 
   /** We sent END_STREAM on it. */
   ended(stream: Stream): void {
@@ -171,12 +109,6 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     }
   }
 
-  resetFaulty(stream: Stream, code: number): void {
-    if (stream.closed) return
-    stream.reset(code)
-    this.#countProvoked()
-  }
-
   close(stream: Stream): void {
     if (stream.closed) return
     stream.closed = true
@@ -186,228 +118,8 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
       stream.waiting = undefined
     }
     this.windowBudget.give(stream.grownWindow)
-    this.streams.delete(stream.id)
-    this.#closed?.remember(stream.id, stream.remoteEnded)
-    if (this.#recent === stream) this.#recent = undefined
-    if (this.role === 'client') this.#events.onCapacity(this)
-  }
-
-  // ——— what the frame reader found; lengths and flags are already checked there ———
-
-  /** The stream that DATA may be delivered to; windows are charged for the whole frame. Undefined: the payload is to be skipped. */
-  beginData(streamId: number, length: number): Stream | undefined {
-    this.talk = (this.talk + 1) | 0
-    this.#receiveWindow -= length
-    if (this.#receiveWindow < 0) {
-      this.fail(ERROR.FLOW_CONTROL_ERROR, 'DATA beyond the connection window')
-      return undefined
-    }
-    this.#unreturned += length
-    if (this.#unreturned >= limits.connectionWindow >>> 2) {
-      this.output.windowUpdate(0, this.#unreturned)
-      this.#receiveWindow += this.#unreturned
-      this.#unreturned = 0
-    }
-    const recent = this.#recent
-    const stream = recent !== undefined && recent.id === streamId ? recent : this.streams.get(streamId)
-    if (stream === undefined) {
-      this.#onNoStream(streamId, FRAME.DATA)
-      return undefined
-    }
-    this.#recent = stream
-    stream.receiveWindow -= length
-    if (stream.remoteEnded || !stream.headReceived || stream.receiveWindow < 0) {
-      const code = stream.remoteEnded ? ERROR.STREAM_CLOSED : stream.headReceived ? ERROR.FLOW_CONTROL_ERROR : ERROR.PROTOCOL_ERROR
-      this.#resetAndTell(stream, code)
-      return undefined
-    }
-    return stream
-  }
-
-  countBody(stream: Stream, length: number, ends: boolean): boolean {
-    const left = stream.bodyLeft - length
-    stream.bodyLeft = left
-    if (left === 0 || (left > 0 && !ends)) return true
-    this.#resetAndTell(stream, ERROR.PROTOCOL_ERROR)
-    return false
-  }
-
-  onHeaderBlock(streamId: number, block: Uint8Array, start: number, end: number, flags: number): void {
-    this.talk = (this.talk + 1) | 0
-    const fields: HeaderField[] = []
-    const result = this.#decoder.decode(block, start, end, fields)
-    if (result === 'broken') return this.fail(ERROR.COMPRESSION_ERROR, 'header block cannot be decoded')
-    const endStream = (flags & FLAG.END_STREAM) !== 0
-    const stream = this.streams.get(streamId)
-    if (result === 'too-large') this.tally.guards['header-list']++
-    if (stream !== undefined) {
-      if (result === 'ok') this.#onLaterHead(stream, fields, endStream)
-      else this.#resetAndTell(stream, ERROR.PROTOCOL_ERROR)
-    } else if (this.role === 'server') this.#onNewStream(streamId, fields, endStream, result)
-    else this.#onNoStream(streamId, FRAME.HEADERS)
-  }
-
-  onReset(streamId: number, code: number): void {
-    if (this.#isIdle(streamId)) return this.fail(ERROR.PROTOCOL_ERROR, 'RST_STREAM on an idle stream')
-    this.tally.resetsIn++
-    if (this.role === 'server' && !this.purse.takeReset()) return this.trip('rapid-reset', 'too many resets')
-    const stream = this.streams.get(streamId)
-    if (stream === undefined) return this.#closed?.peerReset(streamId)
-    stream.remoteEnded = true
-    this.close(stream)
-    stream.sink?.onReset(stream, code)
-  }
-
-  onSetting(id: number, value: number): void {
-    const earlier = this.peer.initialWindow
-    const code = this.peer.take(id, value)
-    if (code !== ERROR.NO_ERROR) return this.fail(code, `SETTINGS have no such value for ${id}`)
-    if (id === SETTING.MAX_CONCURRENT_STREAMS && this.role === 'client') this.#events.onCapacity(this)
-    if (!this.shiftStreams(this.peer.initialWindow - earlier)) this.fail(ERROR.FLOW_CONTROL_ERROR, 'a stream window overflows')
-  }
-
-  onSettingsEnd(): void {
-    if (!this.settled) {
-      this.settled = true
-      this.peer.end()
-      this.#events.onCapacity(this)
-    }
-    this.output.settingsAck()
-    this.#countControl()
-    // Only behind the acknowledgement may bytes go out that the old windows did not allow.
-    this.drainWidened()
-  }
-
-  onPing(source: Uint8Array, start: number): void {
-    this.onCheapFrame('ping-flood', 1)
-    if (this.dead) return
-    this.output.ping(source, start, true)
-    this.#countControl()
-  }
-
-  onPong(): void {
-    this.pongs = (this.pongs + 1) | 0
-    this.onCheapFrame('stray-frame-flood', 1)
-  }
-
-  onGoaway(lastStreamId: number, code: number): void {
-    if (this.retiring) this.onCheapFrame('stray-frame-flood', 1)
-    if (this.dead) return
-    this.retiring = true
-    this.goawayCode = code
-    if (this.role === 'client')
-      for (const stream of [...this.streams.values()])
-        if (stream.id > lastStreamId) {
-          this.close(stream)
-          stream.sink?.onLost(stream, 'unprocessed')
-        }
-    this.#events.onCapacity(this)
-  }
-
-  onWindowUpdate(streamId: number, increment: number): void {
-    if (!this.purse.takeCheap(1)) return this.trip('window-update-flood', TOO_MANY)
-    if (streamId === 0) {
-      if (increment === 0) return this.fail(ERROR.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0')
-      if (!this.widen(increment)) this.fail(ERROR.FLOW_CONTROL_ERROR, 'connection window overflows')
-      return
-    }
-    if (this.#isIdle(streamId)) return this.fail(ERROR.PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream')
-    const stream = this.streams.get(streamId)
-    if (stream === undefined) return increment === 0 ? this.fail(ERROR.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0') : undefined
-    if (increment === 0) return this.#resetAndTell(stream, ERROR.PROTOCOL_ERROR)
-    if (!this.widenStream(stream, increment)) this.#resetAndTell(stream, ERROR.FLOW_CONTROL_ERROR)
-  }
-
-  /** The peer broke the protocol, or a guard ends the connection: GOAWAY, then the end. */
-  fail(code: number, reason: string): void {
-    if (this.dead) return
-    if (code !== ERROR.ENHANCE_YOUR_CALM) this.tally.guards.protocol++
-    this.output.goaway(this.#lastPeerStream, code, reason)
-    this.lose('broken')
-    this.#events.onFatal(this, code, reason)
-  }
-
-  onCheapFrame(kind: Guard, count: number): void {
-    if (!this.purse.takeCheap(count)) this.trip(kind, TOO_MANY)
-  }
-
-  /** A guard ends the connection. */
-  trip(guard: Guard, reason: string): void {
-    if (this.dead) return
-    this.tally.guards[guard]++
-    this.fail(ERROR.ENHANCE_YOUR_CALM, reason)
-  }
-
-  countFrames(count: number): void {
-    this.tally.framesIn += count
-  }
-
-  #onNewStream(streamId: number, fields: HeaderField[], endStream: boolean, result: 'ok' | 'too-large' | 'malformed'): void {
-    if (streamId % 2 === 0) return this.fail(ERROR.PROTOCOL_ERROR, 'a client opens odd streams')
-    if (streamId <= this.#lastPeerStream) return this.#onNoStream(streamId, FRAME.HEADERS)
-    this.#lastPeerStream = streamId
-    this.#streamsLeft--
-    if (this.output.size + this.socketBacklog > limits.unreadOutputMax) return this.trip('unread-output', 'answers are not read')
-    if (streamId > this.#lastServed || this.streams.size >= limits.downstreamStreamsMax) {
-      this.#closed?.remember(streamId, endStream)
-      if (streamId > this.#lastServed) return
-      this.output.reset(streamId, ERROR.REFUSED_STREAM)
-      return this.#countProvoked()
-    }
-    this.purse.earned += limits.cheapFramesPerFrame
-    const stream = new Stream(streamId, this, this.peer.initialWindow, true)
-    stream.remoteEnded = endStream
-    this.streams.set(streamId, stream)
-    if (result === 'ok') return this.#events.onRequest(stream, fields, endStream)
-    this.#events.onBadRequest(stream, result)
-    // The answer that it gets is worth a reset: a head that is too large has cost us its decoding.
-    if (result === 'too-large') this.#countProvoked()
-  }
-
-  #onLaterHead(stream: Stream, fields: HeaderField[], endStream: boolean): void {
-    if (stream.remoteEnded) return this.#resetAndTell(stream, ERROR.STREAM_CLOSED)
-    if (!stream.headReceived) {
-      const bodyLength = answerBodyLength(fields)
-      if (bodyLength === NO_ANSWER) return this.#resetAndTell(stream, ERROR.PROTOCOL_ERROR)
-      if (isInformational(fields)) {
-        this.onCheapFrame('empty-frame-flood', 1)
-        if (endStream) this.#resetAndTell(stream, ERROR.PROTOCOL_ERROR)
-        return
-      }
-      stream.headReceived = true
-      stream.bodyLeft = bodyLength
-      if (endStream) this.remoteEnd(stream)
-      stream.sink?.onHead(stream, fields, endStream)
-    } else if (endStream && areTrailers(fields) && (stream.bodyLeft === BODY_UNSTATED || stream.bodyLeft === 0)) {
-      this.remoteEnd(stream)
-      stream.sink?.onTrailers(stream, fields)
-    } else this.#resetAndTell(stream, ERROR.PROTOCOL_ERROR)
-  }
-
-  /** The reader calls it before it delivers the last bytes, so that an owner who answers from inside sees a finished request. */
-  remoteEnd(stream: Stream): void {
-    stream.remoteEnded = true
-    if (stream.localEnded) this.close(stream)
-  }
-
-  #resetAndTell(stream: Stream, code: number): void {
-    if (stream.closed) return
-    stream.reset(code)
-    stream.sink?.onLost(stream, 'protocol')
-    this.#countProvoked()
-  }
-
-  /** The peer has made us reset a stream: it costs us what a reset of its own would. */
-  #countProvoked(): void {
-    this.tally.resetsOut++
-    if (this.role === 'server' && !this.purse.takeReset()) this.trip('provoked-reset', 'too many streams against the protocol')
-  }
-
-  /** What was under way while we closed the stream needed no more than to be counted or decoded. */
-  #onNoStream(streamId: number, type: number): void {
-    if (this.#isIdle(streamId)) return this.fail(ERROR.PROTOCOL_ERROR, 'a frame on an idle stream')
-    const code = this.#closed === undefined ? ERROR.NO_ERROR : this.#closed.errorOf(streamId, type)
-    if (code !== ERROR.NO_ERROR) this.fail(code, 'a frame on a closed stream')
+    this.forget(stream)
+    if (this.role === 'client') this.events.onCapacity(this)
   }
 
   /** Its reader holds more than it is due. */
@@ -418,15 +130,38 @@ export class Connection extends SendSide implements StreamHost, FrameListener {
     stream.sink?.onLost(stream, 'protocol')
   }
 
-  #isIdle(streamId: number): boolean {
-    if (streamId % 2 === 1 && this.role === 'server') return streamId > this.#lastPeerStream
-    return streamId % 2 === 0 || streamId >= this.#nextStreamId
+  // ——— how the connection ends ———
+
+  /** First step of a graceful end: the peer is asked to open no more. */
+  announceShutdown(): void {
+    this.retiring = true
+    this.output.goaway(STREAM_ID_ALL, ERROR.NO_ERROR, 'shutdown')
   }
 
-  #countControl(): void {
-    if (++this.#controlQueued > limits.controlFramesQueuedMax) this.trip('unread-output', 'acknowledgements are not read')
+  /** Second step: streams above the last one seen are not served; those below finish. */
+  finishShutdown(): void {
+    this.serveNoFurther()
+    this.output.goaway(this.lastPeerStream, ERROR.NO_ERROR, 'shutdown')
+  }
+
+  fail(code: number, reason: string): void {
+    if (this.dead) return
+    if (code !== ERROR.ENHANCE_YOUR_CALM) this.tally.guards.protocol++
+    this.output.goaway(this.lastPeerStream, code, reason)
+    this.lose('broken')
+    this.events.onFatal(this, code, reason)
+  }
+
+  /** The socket is gone, or never came. Tells so many streams; answers whether more are left, which are to be told in a later turn. */
+  lose(cause: LossCause, most: number = Number.POSITIVE_INFINITY): boolean {
+    this.dead = true
+    for (const stream of this.streams.values()) {
+      if (most-- <= 0) return true
+      this.close(stream)
+      stream.sink?.onLost(stream, cause)
+    }
+    return false
   }
 }
 
 const PING_PAYLOAD = Uint8Array.from('millrace', (letter) => letter.charCodeAt(0))
-const TOO_MANY = 'too many frames that carry nothing'

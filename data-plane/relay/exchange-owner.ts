@@ -18,16 +18,22 @@ export type ExchangeEnd = {
   readonly trailers?: readonly HeaderField[]
 }
 
-export type ExchangeOwner = {
+/** Of the request on its way up. */
+export type RequestOwner<Owned> = {
   /** The request can be sent to an endpoint: its model is known, or it needs none. */
-  onRoutable(exchange: Exchange): void
+  onRoutable(request: Owned): void
   /** A request for the proxy itself is whole. */
-  onLocal(exchange: Exchange, message: Uint8Array): void
-  onRefused(exchange: Exchange, refusal: ScanRefusal): void
+  onLocal(request: Owned, message: Uint8Array): void
+  onRefused(request: Owned, refusal: ScanRefusal): void
   /** Behind the request's message comes another: somebody else takes the client's stream over, or the request is refused. */
-  onFurther(exchange: Exchange, stream: Stream): void
+  onFurther(request: Owned, stream: Stream): void
   /** A request that is to have a shadow has come to its end on its way to an endpoint, and all of it is still here. */
-  onWhole(exchange: Exchange): void
+  onWhole(request: Owned): void
+  readonly retryCopies: { left: number }
+  readonly openInflater: OpenInflater
+}
+
+export type ExchangeOwner = RequestOwner<Exchange> & {
   onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void
   /** The second attempt goes on alone, and so it is to be promoted; the first has ended like this. */
   onOvertaken(exchange: Exchange, outcome: Outcome, burning: boolean): void
@@ -39,6 +45,4 @@ export type ExchangeOwner = {
   onEnded(exchange: Exchange, end: ExchangeEnd): void
   /** Fields that the proxy adds to the response head or to a whole answer. */
   readonly answerFields: (exchange: Exchange) => readonly HeaderField[]
-  readonly retryCopies: { left: number }
-  readonly openInflater: OpenInflater
 }

@@ -1,17 +1,14 @@
 /**
  * One client request from its head to its end: joins the client's stream with the stream of the current attempt and splices bytes both ways.
- * It knows the mechanics (what was kept for a retry, whose credit is due, whether a message is torn) and decides nothing: the owner does.
+ * Here are its attempts, the answer's way down, and how both end; the request's way up is its base.
+ * It knows the mechanics (whose credit is due, whether a message is torn, who is told to stop) and decides nothing: the owner does.
  * Invariants: exactly one `onEnded`; a broken answer never looks whole; what was promised to a client (a response head) is never retried.
  */
-import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
-import type { Pass } from '../admission/pass.ts'
 import type { Impatience, Patience } from '../admission/patience.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
 import type { DecisionRecord } from '../explain/decision-book.ts'
 import { MessageWalker } from '../grpc/message-walker.ts'
-import type { Method } from '../grpc/methods.ts'
-import { MessageRenamer } from '../grpc/rename-message.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import type { RequestScanner } from '../grpc/request-scanner.ts'
 import { GRPC, statusOf, statusOfReset, trailers, trailersOnly } from '../grpc/status.ts'
@@ -19,40 +16,24 @@ import type { Connection } from '../http2/connection.ts'
 import type { HeaderField } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
 import type { LossCause, Stream, StreamSink } from '../http2/stream.ts'
-import type { Aim } from '../routing/aim.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { Outcome } from '../routing/ledger.ts'
 import type { Candidates } from '../routing/model-groups.ts'
 import { outcomeOf, passedOn } from './answer-fields.ts'
 import { type AttemptFailure, failureOfHead, judge, LOSS_WORDS } from './attempt-failure.ts'
-import { stepBeforeDispatch } from './before-dispatch.ts'
 import type { Downstream } from './downstream.ts'
 import type { ExchangeEnd, ExchangeOwner } from './exchange-owner.ts'
-import { KeptRequest } from './kept-request.ts'
+import { RequestSide } from './request-side.ts'
 import { isBad, Rival } from './rival.ts'
 
-export class Exchange implements StreamSink {
-  /** The client's stream, or a lane of one that carries further requests. */
-  down: Downstream
-  readonly head: RequestHead
-  readonly method: Exclude<Method, { readonly kind: 'own' }> | { readonly kind: 'route'; readonly model: string }
-  readonly arrivedAt: Millis
-  readonly deadline: Millis | undefined
-  readonly scanner: RequestScanner | undefined
-  timer: Timer | undefined
-  /** With the current attempt, where its model limits it. */
-  patience: Patience | undefined
-  /** Where its model limits how many run at once. */
-  pass: Pass<Exchange> | undefined
-  /** Changes whenever bytes move in either direction. */
-  activity = 0
+export class Exchange extends RequestSide implements StreamSink {
+  attempts = 0
   /** The endpoint of the current attempt. */
   slot: EndpointSlot | undefined
   /** Among whom it was chosen. */
   group: Candidates | undefined
-  /** Where it goes, where rows say something of its model. */
-  aim: Aim | undefined
-  attempts = 0
+  /** With the current attempt, where its model limits it. */
+  patience: Patience | undefined
   /** Until a server that asked for a pause is asked again, and until the answer is late. */
   pause: Timer | undefined
   hedgeTimer: Timer | undefined
@@ -66,20 +47,8 @@ export class Exchange implements StreamSink {
   decision: DecisionRecord | undefined
   /** The last attempt ended with its connection. */
   lost = false
-  over = false
   headSent = false
-  readonly #owner: ExchangeOwner
-  #up: Stream | undefined
-  /** Of the current attempt, where its server knows the model by another name. */
-  #renamer: MessageRenamer | undefined
-  #kept: KeptRequest | undefined
-  #committed = false
-  #dispatched = false
-  #requestEnded = false
-  #laned = false
-  #received = 0
-  #sentUp = 0
-  #credited = 0
+  protected readonly owner: ExchangeOwner
   #walker = new MessageWalker()
   #answerBegan = false
 
@@ -91,19 +60,13 @@ export class Exchange implements StreamSink {
     times: { readonly now: Millis; readonly deadline: Millis | undefined },
     scanner: RequestScanner | undefined,
   ) {
-    this.down = down
-    this.head = head
-    this.method = method
-    this.arrivedAt = times.now
-    this.deadline = times.deadline
-    this.scanner = scanner
-    this.#owner = owner
-    this.#requestEnded = down.remoteEnded
+    super(down, head, method, times, scanner)
+    this.owner = owner
   }
 
   /** The request's bytes are all still here, and the client was promised nothing. */
   get canRetry(): boolean {
-    return !this.#committed && !this.headSent && !this.over
+    return !this.committed && !this.headSent && !this.over
   }
 
   /** A byte of the current attempt's first message has come. */
@@ -111,23 +74,9 @@ export class Exchange implements StreamSink {
     return this.#answerBegan
   }
 
-  /** The request's message, whole, while all of it is still here. */
-  get wholeMessage(): KeptRequest | undefined {
-    return this.scanner?.whole === true && !this.#committed ? this.#kept : undefined
-  }
-
   /** The client has said all and has room for what comes: whatever does not move is the server's doing. */
   get waitsForServer(): boolean {
-    return this.#requestEnded && this.down.waitingBytes === 0
-  }
-
-  /** Bytes of the request. */
-  get received(): number {
-    return this.#received
-  }
-
-  get requestEnded(): boolean {
-    return this.#requestEnded
+    return this.requestEnded && this.down.waitingBytes === 0
   }
 
   /** What has come of the answer. */
@@ -135,25 +84,48 @@ export class Exchange implements StreamSink {
     return this.#walker
   }
 
-  // ——— the owner's moves ———
+  // ——— the owner's moves: attempts ———
 
-  /** Opens upstream at once: the request does not depend on its first message. */
-  dispatchNow(): void {
-    this.#dispatched = true
-    this.#owner.onRoutable(this)
+  /** One attempt: the head, then everything that has come so far. */
+  attempt(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot, now: Millis): void {
+    this.slot = slot
+    if (this.attempts++ === 0) this.dispatchedAt = now
+    else this.#walker = new MessageWalker()
+    this.attemptAt = now
+    this.#answerBegan = false
+    const up = connection.open(fields, this.isHeadAlone)
+    up.sink = this
+    this.sendFromStart(up)
   }
 
-  /** From now on the request is one of several of its client's stream: whoever carries them scans its message and hands it the bytes. */
-  enterLane(lane: Downstream): void {
-    this.down = lane
-    this.#laned = true
-    this.#dispatched = true
+  /** A second attempt beside the current one, with the same bytes. */
+  compete(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot, now: Millis): void {
+    this.attempts++
+    this.rival = new Rival(connection.open(fields, this.isHeadAlone), slot, now, this, this.owner)
+    this.rival.sent = this.sendBeside(this.rival.up)
   }
 
-  /** No byte of the request will follow. */
-  endRequest(): void {
-    if (!this.#requestEnded) this.fromClient(NOTHING, 0, 0, true)
+  /** The second attempt goes on as the only one. */
+  promote({ slot, startedAt, up, sent }: Rival): void {
+    this.rival = undefined
+    this.slot = slot
+    this.attemptAt = startedAt
+    this.goOnWith(up, sent)
+    up.sink = this
   }
+
+  /** Its answer begins, or is whole: the first attempt is called off. */
+  yieldTo(fields: HeaderField[], endStream: boolean): void {
+    this.owner.onOvertaken(this, 'neither', this.#stopUpstream())
+    if (this.up !== undefined) this.onHead(this.up, fields, endStream)
+  }
+
+  /** The current attempt took too long, and the client was promised nothing yet: the endpoint is told to stop. */
+  giveUp(what: Impatience): void {
+    if (!this.over) this.#attemptFailed({ kind: 'slow', what, blamed: this.waitsForServer })
+  }
+
+  // ——— the owner's moves: other ends than an endpoint's answer ———
 
   /** The client does not wait for it any more. */
   leave(status: number): void {
@@ -162,69 +134,13 @@ export class Exchange implements StreamSink {
     this.#end({ outcome: 'neither', status, burning })
   }
 
-  /** Bytes of the answer that had to wait have left. */
-  onDownSent(count: number): void {
-    this.activity = (this.activity + 1) | 0
-    this.#up?.returnCredit(count, false)
-  }
-
-  /** One attempt: the head, then everything that has come so far. */
-  attempt(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot, now: Millis): void {
-    const kept = this.#kept
-    const length = kept === undefined ? 0 : kept.length
-    this.slot = slot
-    if (this.attempts++ === 0) this.dispatchedAt = now
-    else this.#walker = new MessageWalker()
-    this.attemptAt = now
-    this.#answerBegan = false
-    this.#sentUp = 0
-    this.#renamer = this.aim?.renames ? new MessageRenamer(this.aim.target, this.head.encoding, this.#owner.openInflater) : undefined
-    const up = connection.open(fields, this.#requestEnded && length === 0)
-    up.sink = this
-    this.#up = up
-    let given = 0
-    kept?.forEach((chunk, start, end) => {
-      given += end - start
-      this.#sendUp(up, chunk, start, end, this.#requestEnded && given === length)
-    })
-    if (length > limits.retryCopyMax) this.#commit()
-  }
-
-  /** A second attempt beside the current one, with the same bytes. */
-  compete(connection: Connection, fields: readonly HeaderField[], slot: EndpointSlot, now: Millis): void {
-    this.attempts++
-    this.rival = new Rival(connection.open(fields, this.#kept === undefined), slot, now, this, this.#owner)
-    if (this.#kept !== undefined) this.rival.sent = this.#kept.sendTo(this.rival.up)
-  }
-
-  /** The second attempt goes on as the only one. */
-  promote({ slot, startedAt, up, sent }: Rival): void {
-    this.rival = undefined
-    this.slot = slot
-    this.attemptAt = startedAt
-    this.#up = up
-    this.#sentUp = sent
-    up.sink = this
-  }
-
-  /** Its answer begins, or is whole: the first attempt is called off. */
-  yieldTo(fields: HeaderField[], endStream: boolean): void {
-    this.#owner.onOvertaken(this, 'neither', this.#stopUpstream())
-    if (this.#up !== undefined) this.onHead(this.#up, fields, endStream)
-  }
-
   /** Answers instead of an endpoint, with `more` fields while no head was sent; one that is at work on the request is told to stop. */
   answerError(status: number, detail: string, more: readonly HeaderField[] = NO_FIELDS): void {
     if (this.over) return
     const burning = this.#stopUpstream()
-    if (!this.headSent) this.down.sendHead([...trailersOnly(status, detail), ...more, ...this.#owner.answerFields(this)], true)
+    if (!this.headSent) this.down.sendHead([...trailersOnly(status, detail), ...more, ...this.owner.answerFields(this)], true)
     else this.#endAnswer(status, detail)
     this.#end({ outcome: 'neither', status, burning })
-  }
-
-  /** The current attempt took too long, and the client was promised nothing yet: the endpoint is told to stop. */
-  giveUp(what: Impatience): void {
-    if (!this.over) this.#attemptFailed({ kind: 'slow', what, blamed: this.waitsForServer })
   }
 
   /** Hands a whole answer of an endpoint on as it is. */
@@ -246,7 +162,7 @@ export class Exchange implements StreamSink {
   // ——— what happens on the two streams ———
 
   onHead(up: Stream, fields: HeaderField[], endStream: boolean): void {
-    if (up !== this.#up || this.over) return
+    if (up !== this.up || this.over) return
     const failure = failureOfHead(fields, endStream)
     if (failure?.kind === 'unavailable') this.#closeUpstream(up)
     if (failure !== undefined) return this.#attemptFailed(failure)
@@ -254,7 +170,7 @@ export class Exchange implements StreamSink {
     if (this.rival !== undefined) {
       if (isBad(outcome)) {
         this.#closeUpstream(up)
-        return this.#owner.onOvertaken(this, outcome, false)
+        return this.owner.onOvertaken(this, outcome, false)
       }
       this.rival.dismiss()
     }
@@ -262,20 +178,20 @@ export class Exchange implements StreamSink {
       this.#closeUpstream(up)
       return this.answerWhole(fields, outcome)
     }
-    this.#commit()
+    this.commit()
     this.headSent = true
     this.down.sendHead(this.#answered(fields), false)
   }
 
   onData(stream: Stream, source: Uint8Array, start: number, end: number, endStream: boolean): void {
     this.activity = (this.activity + 1) | 0
-    if (stream === this.down) return this.#onRequestBytes(stream, source, start, end, endStream)
-    if (stream !== this.#up || this.over) return
+    if (stream === this.down) return this.onRequestBytes(stream, source, start, end, endStream)
+    if (stream !== this.up || this.over) return
     this.#walker.feed(source, start, end)
     if (end > start) {
       if (!this.#answerBegan) {
         this.#answerBegan = true
-        this.#owner.onAnswerBegan(this)
+        this.owner.onAnswerBegan(this)
       }
       const sent = this.down.sendData(source, start, end, false)
       if (sent > 0) stream.returnCredit(sent, true)
@@ -284,8 +200,8 @@ export class Exchange implements StreamSink {
   }
 
   onTrailers(stream: Stream, fields: HeaderField[]): void {
-    if (stream === this.down) return this.#onRequestBytes(stream, NOTHING, 0, 0, true)
-    if (stream !== this.#up || this.over) return
+    if (stream === this.down) return this.onRequestBytes(stream, NOTHING, 0, 0, true)
+    if (stream !== this.up || this.over) return
     const status = statusOf(fields)
     if (status === undefined) return this.#broken(GRPC.UNKNOWN, 'the server ended the stream without a status')
     if (this.#walker.torn && status === GRPC.OK) return this.#broken(GRPC.INTERNAL, 'the server ended in the middle of a message')
@@ -298,9 +214,9 @@ export class Exchange implements StreamSink {
   onReset(stream: Stream, code: number): void {
     if (this.over) return
     if (stream === this.down) return this.leave(GRPC.CANCELLED)
-    if (stream !== this.#up) return
+    if (stream !== this.up) return
     // A server that counts the deadline too may cut the stream off before the wheel's next turn: that is no failure of its.
-    if (code === ERROR.CANCEL && this.#owner.expireIfDue(this)) return
+    if (code === ERROR.CANCEL && this.owner.expireIfDue(this)) return
     if (!this.headSent) this.#attemptFailed({ kind: 'reset', code })
     else
       this.#broken(
@@ -313,96 +229,33 @@ export class Exchange implements StreamSink {
   onLost(stream: Stream, cause: LossCause): void {
     if (this.over) return
     if (stream === this.down) return this.leave(GRPC.CANCELLED)
-    if (stream !== this.#up) return
+    if (stream !== this.up) return
     if (!this.headSent) this.#attemptFailed({ kind: cause })
     else this.#broken(cause === 'protocol' ? GRPC.INTERNAL : GRPC.UNAVAILABLE, LOSS_WORDS[cause], cause === 'protocol' ? 'failure' : 'lost')
   }
 
   onSent(stream: Stream, count: number): void {
     this.activity = (this.activity + 1) | 0
-    if (stream === this.down) this.#up?.returnCredit(count, false)
-    else if (stream === this.#up) this.#leftUp(count, false)
+    if (stream === this.down) this.up?.returnCredit(count, false)
+    else if (stream === this.up) this.leftUp(count, false)
   }
 
-  #onRequestBytes(stream: Stream, source: Uint8Array, start: number, end: number, ends: boolean): void {
-    if (this.over) return
-    const { scanner } = this
-    if (scanner === undefined) return this.fromClient(source, start, end, ends)
-    const stop = scanner.feed(source, start, end)
-    if (scanner.refusal !== undefined) {
-      this.#owner.onRefused(this, scanner.refusal)
-      if (this.#laned) this.down.returnCredit(stop - start, true)
-    } else if (ends && scanner.torn)
-      this.#owner.onRefused(this, { reason: 'illegal-message', detail: 'the request ended in the middle of a message' })
-    else this.fromClient(source, start, stop, ends && stop === end)
-    if (stop < end && !this.over && !this.#laned) this.#owner.onFurther(this, stream)
-    if (this.#laned) stream.sink?.onData(stream, source, stop, end, ends)
-  }
-
-  /** Bytes that have been looked at: they go on, or are kept until it is known where to. */
-  fromClient(source: Uint8Array, start: number, end: number, ends: boolean): void {
-    if (this.over) {
-      if (this.#laned) this.down.returnCredit(end - start, true)
-      return
-    }
-    this.#received += end - start
-    if (ends) this.#requestEnded = true
-    const up = this.#up
-    if (up !== undefined) {
-      if (!this.#committed) this.#keep(source, start, end)
-      return this.#sendUp(up, source, start, end, ends)
-    }
-    this.#keep(source, start, end)
-    if (this.#dispatched) return
-    const step = stepBeforeDispatch(this, this.#kept?.length ?? 0, ends)
-    if (step === 'dispatch') this.dispatchNow()
-    else if (step === 'nothing-asked') this.answerWhole(trailersOnly(GRPC.OK, ''), 'success')
-    else if (step === 'whole') {
-      this.#dispatched = true
-      this.#owner.onLocal(this, this.#kept?.whole() ?? NOTHING)
-    } else if (step !== 'wait') this.#owner.onRefused(this, step)
-  }
-
-  #keep(source: Uint8Array, start: number, end: number): void {
-    if (end === start) return
-    this.#kept ??= new KeptRequest(this.#owner.retryCopies)
-    if (!this.#kept.keep(source, start, end, this.#up !== undefined)) this.#commit()
-  }
-
-  /** From here on the request cannot be sent a second time. */
-  #commit(): void {
-    this.#committed = true
-    this.#kept?.free()
-    this.#kept = undefined
-  }
-
-  #sendUp(up: Stream, source: Uint8Array, start: number, end: number, ends: boolean): void {
-    if (this.aim?.shadow !== undefined && this.wholeMessage !== undefined) this.#owner.onWhole(this)
-    const renamer = this.#renamer
-    const left = renamer === undefined ? up.sendData(source, start, end, ends) : renamer.pass(up, source, start, end, ends)
-    if (renamer?.refusal === undefined) this.#leftUp(left, true)
-    else if (!this.over) this.#owner.onRefused(this, renamer.refusal)
-  }
-
-  /** Bytes left towards the endpoint; the client gets credit for each byte once, however often it is sent. */
-  #leftUp(count: number, atOnce: boolean): void {
-    this.#sentUp += count
-    const due = this.#sentUp - (this.#renamer?.grown ?? 0) - this.#credited
-    if (due <= 0) return
-    this.#credited += due
-    this.down.returnCredit(due, atOnce)
+  /** Bytes of the answer that had to wait have left. */
+  onDownSent(count: number): void {
+    this.activity = (this.activity + 1) | 0
+    this.up?.returnCredit(count, false)
   }
 
   #answered(fields: readonly HeaderField[]): readonly HeaderField[] {
-    const added = this.#owner.answerFields(this)
+    const added = this.owner.answerFields(this)
     const own = passedOn(fields)
     return added.length === 0 ? own : [...own, ...added]
   }
 
   #attemptFailed(failure: AttemptFailure): void {
     this.#stopUpstream()
-    if (this.rival === undefined) return this.#owner.onAttemptFailed(this, failure)
-    this.#owner.onOvertaken(this, judge(failure).outcome, failure.kind === 'slow')
+    if (this.rival === undefined) return this.owner.onAttemptFailed(this, failure)
+    this.owner.onOvertaken(this, judge(failure).outcome, failure.kind === 'slow')
   }
 
   /** The endpoint failed behind a response head: the client learns it, and never as a clean end. */
@@ -421,8 +274,8 @@ export class Exchange implements StreamSink {
 
   /** Tells the endpoint to stop; true when it had work to stop. */
   #stopUpstream(): boolean {
-    const up = this.#up
-    this.#up = undefined
+    const up = this.up
+    this.up = undefined
     if (up === undefined || up.closed) return false
     up.reset(ERROR.CANCEL)
     return true
@@ -430,18 +283,16 @@ export class Exchange implements StreamSink {
 
   /** The endpoint has said its last: what it still expected of the request is called off without blame. */
   #closeUpstream(up: Stream): void {
-    this.#up = undefined
+    this.up = undefined
     up.reset(ERROR.NO_ERROR)
   }
 
   #end(end: ExchangeEnd): void {
     this.over = true
-    this.#up = undefined
+    this.up = undefined
     this.rival?.dismiss()
-    this.#commit()
-    // The client's stream goes on: what nobody will send any more must not narrow its window.
-    if (this.#laned) this.down.returnCredit(this.#received - this.#credited, true)
-    this.#owner.onEnded(this, end)
+    this.letGo()
+    this.owner.onEnded(this, end)
   }
 }
 

@@ -27,6 +27,16 @@ test('a node that changes all the time costs only its own past', () => {
   expect(history.size).toBe(limits.changesPerNodeMax)
 })
 
+test('who comes between a change and its telling begins with what was told before', () => {
+  const history = new History(millis(0))
+  history.note(change('a', 1))
+  history.takeUntold()
+  history.note(change('a', 2))
+  expect([times(history, 'a'), history.toldOf('a').map(({ at }) => at)]).toEqual([[1, 2], [1]])
+  expect(history.takeUntold().map(({ at }) => at)).toEqual([2])
+  expect(history.toldOf('a').map(({ at }) => at)).toEqual([1, 2])
+})
+
 test('what is new is told once; above a bound it is counted instead', () => {
   const history = new History(millis(0))
   for (let at = 0; at < limits.changesPerTickMax + 5; at++) history.note(change('a', at))

@@ -54,6 +54,12 @@ export class History {
     return this.#ofNode.get(node) ?? []
   }
 
+  /** Those of them that are told already; the others are told with the next tick. */
+  toldOf(node: string): readonly StateChange[] {
+    const untold = new Set(this.#untold)
+    return this.of(node).filter((change) => !untold.has(change))
+  }
+
   /** Since when every change of the node is remembered. */
   since(node: string): Millis {
     const own = this.of(node)

@@ -65,11 +65,13 @@ export function wholeNode(state: ControlState, nodeId: string, moment: Moment, t
   const ids = [...(state.nodes.get(nodeId)?.endpoints.keys() ?? [])]
   const weights = ids.map((id) => weightView(state, id)).filter((weight) => weight !== undefined)
   const memory = { controlPlane: teller, sinceUnixMs: wallOf(state.history.since(nodeId), moment) }
-  return { node: { ...node, history: historyView(state, nodeId, moment).reverse() }, weights, memory }
+  const history = state.history.of(nodeId).map((change) => changeView(change, moment))
+  return { node: { ...node, history: history.reverse() }, weights, memory }
 }
 
-export const historyView = (state: ControlState, nodeId: string, moment: Moment): StateChangeMessage[] =>
-  state.history.of(nodeId).map((change) => changeView(change, moment))
+/** What a watcher of a node begins with, oldest first. */
+export const toldView = (state: ControlState, nodeId: string, moment: Moment): StateChangeMessage[] =>
+  state.history.toldOf(nodeId).map((change) => changeView(change, moment))
 
 function endpointView(state: ControlState, { id, loadSources, serverKind }: EndpointReport): EndpointStatus | undefined {
   const endpoint = state.snapshot.get(id)?.endpoint

@@ -15,7 +15,7 @@ import {
 } from '../../proto/gen/millrace/admin/v1/admin.ts'
 import type { Intent } from '../fleet/intent.ts'
 import type { Change } from '../state.ts'
-import { changeView, historyView, type Moment, nodeIds, nodeView, weightView, wholeNode } from '../views/admin-views.ts'
+import { changeView, type Moment, nodeIds, nodeView, toldView, weightView, wholeNode } from '../views/admin-views.ts'
 import type { AgentCommands } from './agent-commands.ts'
 import { ChangeWatchers } from './change-watchers.ts'
 import type { ExplainDesk } from './explain-desk.ts'
@@ -119,7 +119,7 @@ export class AdminServer {
   #watchChanges(call: ServerWritableStream<WatchChangesRequest, WatchChangesResponse>): void {
     const { nodeId } = call.request
     if (nodeId !== '' && !this.#runner.read(nodeIds).includes(nodeId)) call.emit('error', asServiceError(this.#unknown(nodeId)))
-    else this.#changes.add(call, nodeId === '' ? [] : this.#runner.read((state, now) => historyView(state, nodeId, moment(now))))
+    else this.#changes.add(call, nodeId === '' ? [] : this.#runner.read((state, now) => toldView(state, nodeId, moment(now))))
   }
 
   #listNodes(): Node[] {

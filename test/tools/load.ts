@@ -1,5 +1,6 @@
 /**
- * A small steady load of unary requests, open loop: what goes out does not wait for what comes back, so a mesh that stalls is seen to stall. Each
+ * A small steady load of unary requests, open loop: what goes out does not wait for what comes back, so a mesh that stalls is seen to stall. But a load
+ * that was itself held up sends no burst to make up for it, and a machine too slow for it sets its pace: neither is the mesh's fault. Each
  * request is kept with how it ended and who served it. The client never retries by itself: what a test counts is what the mesh did. What never left it is
  * sent again: a request that waits in the client's HTTP/2 when a GOAWAY comes is refused right there, and gRPC sends it anew, retries or not (A6).
  */
@@ -30,6 +31,10 @@ export type LoadOptions = {
 
 const DEADLINE_MS = 20_000
 const TICK_MS = 5
+/** What was due so long ago is not sent any more. */
+const LATE_MAX_MS = 100
+/** So many seconds' requests run at most. */
+const OPEN_MAX_SECONDS = 5
 /** As grpc-js words a stream that its peer has not looked at, or that was never opened. */
 const NEVER_LEFT = 'Stream refused by server'
 const PATH = InferenceServiceService.infer.path
@@ -41,7 +46,7 @@ export class Load {
   readonly #options: LoadOptions
   readonly #clients: readonly Client[]
   readonly #request: Buffer
-  readonly #began = performance.now()
+  #began = performance.now()
   readonly #timer: NodeJS.Timeout
   #open = 0
 
@@ -115,8 +120,11 @@ export class Load {
   }
 
   #sendDue(): void {
-    const due = ((performance.now() - this.#began) * this.#options.perSecond) / 1_000
-    while (this.sent.length < due) this.#send()
+    const { perSecond } = this.#options
+    const late = performance.now() - this.#began - (this.sent.length * 1_000) / perSecond
+    this.#began += Math.max(0, late - LATE_MAX_MS)
+    const due = ((performance.now() - this.#began) * perSecond) / 1_000
+    while (this.sent.length < due && this.#open < perSecond * OPEN_MAX_SECONDS) this.#send()
   }
 
   #send(): void {

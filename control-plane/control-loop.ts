@@ -3,10 +3,10 @@
  * and silence become endpoint states and weights; differences of those go to proxies, at most one message per proxy and tick. No I/O and no clock: `wire/`
  * brings events in, with the time, and carries effects out. One event costs what it changes, never what the fleet weighs.
  */
+
 import { limits } from '../core/limits.ts'
 import { type Millis, millis, type UnixMillis } from '../core/units.ts'
 import type { Hello, ProxyReport } from '../proto/gen/millrace/mesh/v1/mesh.ts'
-import type { NodeReport } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { reconsider, removeEndpoint } from './fleet/conclude.ts'
 import type { Connection } from './fleet/doubt.ts'
 import { hearAgent } from './fleet/hear-agent.ts'
@@ -15,6 +15,7 @@ import { forgetStreams, hearOutcomes, hearReplica, tellReplicas } from './fleet/
 import { SERVE, type StoredIntent } from './fleet/intent.ts'
 import type { NodeRecord } from './fleet/node-record.ts'
 import { noteOddities } from './fleet/oddities.ts'
+import type { HeardReport } from './fleet/parse-report.ts'
 import type { Shared, StreamNews } from './fleet/replicas.ts'
 import { ProxySession } from './snapshot/proxy-session.ts'
 import { type Push, pushAll } from './snapshot/push.ts'
@@ -24,7 +25,7 @@ export type Event =
   /** `telling`: what was pushed before is still being handed over. */
   | { readonly kind: 'tick'; readonly telling?: boolean }
   /** `wall` is when it arrived, by our own wall clock. */
-  | { readonly kind: 'report'; readonly report: NodeReport; readonly wall: UnixMillis }
+  | { readonly kind: 'report'; readonly report: HeardReport; readonly wall: UnixMillis }
   | { readonly kind: 'link'; readonly link: 'up' | 'down' }
   | { readonly kind: 'intent'; readonly node: string; readonly stored: StoredIntent }
   | { readonly kind: 'intents-known' }

@@ -7,6 +7,8 @@ export const agentLimits = {
   fullReportPeriod: seconds(10),
   reportBytesMax: kib(256),
   gpusPerNodeMax: 64,
+  /** Of what is said of one GPU, with its MIG instances. */
+  gpuRowBytesMax: kib(8),
   endpointsPerNodeMax: 64,
   probeTimeout: seconds(1),
   /** A tiny real inference: how long it may take, how often it is asked, and at most this share of the time that a server has. */

@@ -379,6 +379,8 @@ assert(limits.settleAfter > limits.fullReportPeriod, 'a settled control plane ha
 assert(limits.settleAfter > limits.fleetSpreadMax + limits.busWaitMax, 'a settled control plane has heard the answers to its roll call')
 assert(limits.busWaitMax <= limits.linkReturnGrace, 'after a restart of NATS every agent has dialled again before its silence counts')
 assert(limits.busUnconfirmedMax >= limits.busUnconfirmedAsk + limits.reportBytesMax, 'NATS is asked before nothing more is handed over')
+assert(limits.gpuRowBytesMax >= 16 * limits.reportTextMax, 'a GPU that is told in words of any allowed length fits into its row')
+assert(limits.gpuRowBytesMax < 2 ** 16, 'the length of a row fits into two bytes')
 assert(limits.takeOverAfterMissed < limits.staleAfterMissed, 'an agent that restarts takes its node over before it is stale')
 assert(limits.ownStallMin < limits.staleAfterMissed * limits.reportPeriod, 'a stall that makes a node look silent is known as one')
 assert(limits.suspectAgain > limits.suspectConnectTimeout, 'a connection to a suspect has ended before the next begins')

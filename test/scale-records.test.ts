@@ -1,8 +1,8 @@
 /** What the fleet's measurement makes of its samples, and that its generators say what agents say. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { isMalformed, parseReport } from '../control-plane/fleet/parse-report.ts'
-import { EndpointHealth, type NodeReport } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type HeardReport, isMalformed, parseReport } from '../control-plane/fleet/parse-report.ts'
+import { EndpointHealth } from '../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { spread } from './scale/latency.ts'
 import { rowOf } from './scale/measure.ts'
 import { endpointsOf, NodeSpeech, nodeName, WATCHED_MODEL, WATCHED_NODE } from './scale/node-speech.ts'
@@ -82,7 +82,7 @@ test('every table has a plan, and no two rows of it the same name', () => {
 })
 
 /** The report in a message that is framed for NATS. */
-function heard(message: Buffer): NodeReport {
+function heard(message: Buffer): HeardReport {
   const [verb, subject = '', length] = message.subarray(0, message.indexOf('\r\n')).toString().split(' ')
   const from = message.indexOf('\r\n') + 2
   expect([verb, message.length]).toEqual(['PUB', from + Number(length) + 2])
@@ -94,22 +94,22 @@ function heard(message: Buffer): NodeReport {
 test('a generator’s reports pass the door that agents’ pass, in order, with what was written over them', () => {
   const speech = new NodeSpeech('default', 8)
   const full = heard(speech.whole(true, 17))
-  expect(full).toMatchObject({ nodeId: nodeName(8), full: true, sequence: 1n, intervalMs: 500 })
+  expect(full).toMatchObject({ nodeId: nodeName(8), full: true, sequence: 1, intervalMs: 500 })
   expect(full.gpus).toHaveLength(8)
   expect(full.endpoints.map(({ id, load, health }) => [id, load?.queueDepth, health])).toEqual(
     endpointsOf(8).map((id) => [id, 17, EndpointHealth.ENDPOINT_HEALTH_READY]),
   )
-  expect(heard(speech.beat())).toMatchObject({ full: false, sequence: 2n, gpus: [], endpoints: [] })
+  expect(heard(speech.beat())).toMatchObject({ full: false, sequence: 2, gpus: [], endpoints: [] })
   speech.setHealth(EndpointHealth.ENDPOINT_HEALTH_FAILED)
   const failed = heard(speech.whole(false, 3))
   expect([failed.full, failed.sequence, ...failed.endpoints.map(({ health }) => health)]).toEqual([
     false,
-    3n,
+    3,
     EndpointHealth.ENDPOINT_HEALTH_FAILED,
     EndpointHealth.ENDPOINT_HEALTH_FAILED,
   ])
   for (let at = 0; at < 300; at++) speech.beat()
-  expect(heard(speech.beat()).sequence).toBe(304n)
+  expect(heard(speech.beat()).sequence).toBe(304)
 })
 
 test('one node alone has the model that is watched', () => {

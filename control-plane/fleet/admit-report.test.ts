@@ -3,7 +3,7 @@ import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { admitReport } from './admit-report.ts'
 
-type Speaker = { bootId: string; sequence: bigint }
+type Speaker = { bootId: string; sequence: number }
 
 /** Words `boot:sequence@ms`, with `-` behind those that are not full; what became of each, the way the control plane acts on it. */
 function play(words: string): string {
@@ -11,7 +11,7 @@ function play(words: string): string {
   let contender: Speaker | undefined
   const became = words.split(' ').map((word) => {
     const [bootId = '', sequence = '', at = '0'] = word.replace('-', '').split(/[:@]/)
-    const said = { bootId, sequence: BigInt(sequence), full: !word.endsWith('-') }
+    const said = { bootId, sequence: Number(sequence), full: !word.endsWith('-') }
     const now = millis(Number(at))
     const admission = admitReport(known, contender, said, now)
     if (admission.kind === 'drop') return admission.drop

@@ -3,10 +3,11 @@
  * comes back; a node is only known from a full report on, because a report in between leaves things out; and an agent that is heard keeps its name: a
  * second one waits beside it, so that two of one name never take turns.
  */
+
 import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
-import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { NodeRecord } from './node-record.ts'
+import type { HeardReport } from './parse-report.ts'
 
 export const REPORT_DROPS = ['replayed', 'past-boot', 'no-full-report-yet', 'fleet-full', 'contended'] as const
 export type ReportDrop = (typeof REPORT_DROPS)[number]
@@ -20,7 +21,7 @@ export type Admission =
 
 type Speaker = Pick<NodeRecord, 'bootId' | 'sequence'>
 type Incumbent = Speaker & Pick<NodeRecord, 'pastBoots' | 'heardAt' | 'interval'>
-type Said = Pick<NodeReport, 'bootId' | 'sequence' | 'full'>
+type Said = Pick<HeardReport, 'bootId' | 'sequence' | 'full'>
 
 const drop = (reason: ReportDrop): Admission => ({ kind: 'drop', drop: reason })
 

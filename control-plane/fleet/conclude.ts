@@ -31,7 +31,7 @@ export function reconsider(state: ControlState, nodeId: string, now: Millis): vo
     const seen = state.seen.get(endpoint.report.id)
     if (seen !== undefined) for (const at of [nextDoubtAt(seen.doubt), nextBusyAt(seen.busy, now)]) lookBy(at)
   }
-  for (const { facts } of node.gpus.values()) lookBy(nextGpuLookAt(facts, now))
+  for (const facts of node.gpus.values()) lookBy(nextGpuLookAt(facts, now))
   if (next === Number.POSITIVE_INFINITY) state.unsteady.delete(nodeId)
   else {
     state.unsteady.add(nodeId)

@@ -1,9 +1,13 @@
 import { expect, test } from 'vitest'
-import { millis } from '../../core/units.ts'
+import { limits } from '../../core/limits.ts'
+import { type Millis, millis } from '../../core/units.ts'
 import { GpuBinding, GpuTelemetry, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { endpoint, gpu, HEALTH, heartbeat, report } from '../testing/reports.ts'
-import { foldReport, sameNode, sameToJudge, succeed } from './fold-report.ts'
+import { endpoint, gpu, HEALTH, heard, heartbeat, report } from '../testing/reports.ts'
+import { foldReport as foldHeard, sameNode, sameToJudge, succeed } from './fold-report.ts'
 import type { NodeRecord } from './node-record.ts'
+
+const foldReport = (known: NodeRecord | undefined, said: NodeReport, now: Millis, warm: boolean): NodeRecord =>
+  foldHeard(known, heard(said), now, warm)
 
 /** What is known at the end. */
 function fold(...reports: readonly NodeReport[]): { readonly node: NodeRecord | undefined } {
@@ -19,7 +23,7 @@ test('a report in between changes what it names and leaves the rest', () => {
     simulated: true,
   })
   const { node } = fold(full, { ...heartbeat('a', 2), gpus: [gpu('GPU-b', 'failed')], endpoints: [endpoint('a', { models: ['m'] })] })
-  expect([...(node?.gpus.values() ?? [])].map(({ report: { uuid, state } }) => [uuid, state])).toEqual([
+  expect([...(node?.gpus ?? [])].map(([uuid, { state }]) => [uuid, state])).toEqual([
     ['GPU-a', 1],
     ['GPU-b', 2],
   ])
@@ -27,7 +31,7 @@ test('a report in between changes what it names and leaves the rest', () => {
     ['a/triton', ['m']],
     ['a/other', ['*']],
   ])
-  expect(node).toMatchObject({ zone: 'z1', simulated: true, sequence: 2n, gpuTelemetry: full.gpuTelemetry })
+  expect(node).toMatchObject({ zone: 'z1', simulated: true, sequence: 2, gpuTelemetry: full.gpuTelemetry })
 })
 
 test('where numbers are from stays known between full reports, and goes with the next that does not say', () => {
@@ -42,6 +46,13 @@ test('a full report takes away what it does not name', () => {
   const { node } = fold(report('a', 1, { gpus: [gpu('GPU-a')] }), report('a', 2, { endpoints: [endpoint('a', { id: 'a/other' })] }))
   expect([...(node?.endpoints.keys() ?? [])]).toEqual(['a/other'])
   expect(node?.gpus.size).toBe(0)
+})
+
+test('an agent cannot make its node grow by ever new endpoints', () => {
+  const many = (round: number) =>
+    Array.from({ length: limits.endpointsPerNodeMax }, (_, at) => endpoint('a', { id: `a/${round}-${at}`, address: `h:${at}` }))
+  const { node } = fold(report('a', 1), ...[2, 3, 4].map((sequence) => ({ ...heartbeat('a', sequence), endpoints: many(sequence) })))
+  expect(node?.endpoints.size).toBe(limits.endpointsPerNodeMax)
 })
 
 test('a heartbeat repeats what was said, so probation passes without news', () => {
@@ -61,17 +72,32 @@ test('an agent that restarts takes up the life of its endpoints where it was, an
   )
   const node = succeed(before, next, millis(9))
   expect(node.endpoints.get('a/triton')?.liveness).toEqual({ state: 'probation', passed: 1 })
-  expect(node.gpus.get('GPU-a')?.facts.eccFrom).toEqual({ count: 1n, at: 0 })
+  expect(node.gpus.get('GPU-a')?.eccFrom).toEqual({ count: 1n, at: 0 })
   expect([node.bootId, node.pastBoots]).toEqual(['boot-2', ['boot-1']])
 })
 
 test('a heartbeat leaves every part the object that it was, so that nobody looks again', () => {
   const first = foldReport(undefined, report('a', 1, { gpus: [gpu('GPU-a')] }), millis(0), true)
   const second = foldReport(first, heartbeat('a', 2), millis(500), true)
-  expect(second).toMatchObject({ sequence: 2n, heardAt: 500 })
+  expect(second).toMatchObject({ sequence: 2, heardAt: 500 })
   expect(sameNode(first, second)).toBe(true)
   const drained = foldReport(second, { ...heartbeat('a', 3), localDrain: true, localDrainReason: 'cleaning' }, millis(1_000), true)
   expect([sameNode(second, drained), drained.localDrain]).toEqual([false, 'cleaning'])
+})
+
+test.each<[string, Partial<NodeReport>]>([
+  ['its interval', { intervalMs: 250 }],
+  ['its zone', { zone: 'z2' }],
+  ['its version', { agentVersion: '9' }],
+  ['that it is simulated', { simulated: true }],
+  ['that GPUs are not seen', { gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_FAILED }],
+  ['why GPUs are not seen', { gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_OK, gpuTelemetryReason: 'x' }],
+  ['a drain', { localDrain: true }],
+])('a heartbeat that says %s is news', (_what, fields) => {
+  const first = foldReport(undefined, report('a', 1), millis(0), true)
+  const second = foldReport(first, { ...heartbeat('a', 2), ...fields }, millis(500), true)
+  expect(second).not.toBe(first)
+  expect(foldReport(second, { ...heartbeat('a', 3), ...fields }, millis(1_000), true)).toBe(second)
 })
 
 test.each<[string, Partial<NodeReport>, boolean]>([

@@ -5,20 +5,24 @@
  */
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis } from '../../core/units.ts'
-import { EndpointHealth, type EndpointReport, GpuTelemetry, type NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { type GpuRecord, stepGpu } from './gpu-record.ts'
+import { EndpointHealth, type EndpointReport, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { foldGpus } from './fold-gpus.ts'
+import { type GpuFacts, stepGpu } from './gpu-record.ts'
+import { readRows } from './gpu-rows.ts'
 import { gpuShare, type NodeGpus } from './gpu-share.ts'
 import { keptEndpoint, sameTexts } from './kept.ts'
 import { type Evidence, firstLiveness, type Liveness, stepLiveness } from './liveness.ts'
 import type { EndpointRecord, NodeRecord } from './node-record.ts'
+import type { HeardReport } from './parse-report.ts'
 
 type Endpoints = NodeRecord['endpoints']
 
 /**
  * `known` is of the same boot, or undefined. `warm`: endpoints that are ready when first heard of served before and carry their full weight at once.
  */
-export function foldReport(known: NodeRecord | undefined, report: NodeReport, now: Millis, warm: boolean): NodeRecord {
-  const gpus = foldGpus(known?.gpus, report, now)
+export function foldReport(known: NodeRecord | undefined, report: HeardReport, now: Millis, warm: boolean): NodeRecord {
+  if (known !== undefined && isBeat(known, report)) return heardAgain(known, report, now)
+  const { gpus, gpuRows } = foldGpus(known, report, now)
   const telemetryKnown = known === undefined || report.full || report.gpuTelemetry !== GpuTelemetry.GPU_TELEMETRY_UNSPECIFIED
   const gpuTelemetry = telemetryKnown ? report.gpuTelemetry : known.gpuTelemetry
   const next: NodeRecord = {
@@ -31,22 +35,45 @@ export function foldReport(known: NodeRecord | undefined, report: NodeReport, no
     sequence: report.sequence,
     interval: millis(report.intervalMs),
     heardAt: now,
-    localDrain: report.localDrain ? report.localDrainReason : undefined,
+    localDrain: drainOf(report),
     gpus,
+    gpuRows,
     gpuTelemetry,
     gpuTelemetryReason: telemetryKnown ? report.gpuTelemetryReason : known.gpuTelemetryReason,
     endpoints: foldEndpoints(known, report, { gpus, gpuTelemetry }, now, warm),
   }
-  if (known === undefined || known.interval !== next.interval || !sameNode(known, next)) return next
-  known.sequence = next.sequence
-  known.heardAt = next.heardAt
+  return known === undefined || known.interval !== next.interval || !sameNode(known, next) ? next : heardAgain(known, report, now)
+}
+
+function heardAgain(known: NodeRecord, { sequence }: HeardReport, now: Millis): NodeRecord {
+  known.sequence = sequence
+  known.heardAt = now
   return known
 }
 
+/**
+ * It says that its node lives, and repeats the rest. Nearly all reports are such: a record that is made to be compared and forgotten would be most of what a
+ * control plane throws away, and V8 makes records in the old space once it has learned that they live long.
+ */
+const isBeat = (known: NodeRecord, report: HeardReport): boolean =>
+  !report.full &&
+  report.gpus.length === 0 &&
+  report.endpoints.length === 0 &&
+  report.intervalMs === known.interval &&
+  (report.gpuTelemetry === GpuTelemetry.GPU_TELEMETRY_UNSPECIFIED ||
+    (report.gpuTelemetry === known.gpuTelemetry && report.gpuTelemetryReason === known.gpuTelemetryReason)) &&
+  (report.zone === '' || report.zone === known.zone) &&
+  (report.agentVersion === '' || report.agentVersion === known.agentVersion) &&
+  (!report.simulated || known.simulated) &&
+  drainOf(report) === known.localDrain &&
+  allSteady(known.endpoints)
+
+const drainOf = ({ localDrain, localDrainReason }: HeardReport): string | undefined => (localDrain ? localDrainReason : undefined)
+
 /** An agent that restarted takes up the life of its endpoints where it was; GPUs keep what was seen of them over time. */
 export function succeed(before: NodeRecord, next: NodeRecord, now: Millis): NodeRecord {
-  const gpus = new Map<string, GpuRecord>()
-  for (const [uuid, { report }] of next.gpus) gpus.set(uuid, stepGpu(before.gpus.get(uuid), report, now))
+  const gpus = new Map<string, GpuFacts>()
+  for (const gpu of readRows(next.gpuRows)) gpus.set(gpu.uuid, stepGpu(before.gpus.get(gpu.uuid), gpu, now))
   const endpoints = new Map<string, EndpointRecord>()
   for (const [id, record] of next.endpoints) {
     const lived = before.endpoints.get(id)?.liveness
@@ -61,6 +88,7 @@ export const sameNode = (a: NodeRecord, b: NodeRecord): boolean =>
   a === b ||
   (a.endpoints === b.endpoints &&
     a.gpus === b.gpus &&
+    a.gpuRows === b.gpuRows &&
     a.gpuTelemetryReason === b.gpuTelemetryReason &&
     a.agentVersion === b.agentVersion &&
     a.simulated === b.simulated &&
@@ -73,13 +101,7 @@ export const sameToJudge = (a: NodeRecord, b: NodeRecord): boolean =>
 const sameOutside = (a: NodeRecord, b: NodeRecord): boolean =>
   a.gpuTelemetry === b.gpuTelemetry && a.localDrain === b.localDrain && a.zone === b.zone
 
-function sameFacts(a: NodeGpus, b: NodeGpus): boolean {
-  if (a.gpuTelemetry !== b.gpuTelemetry) return false
-  if (a.gpus === b.gpus) return true
-  if (a.gpus.size !== b.gpus.size) return false
-  for (const [uuid, { facts }] of b.gpus) if (a.gpus.get(uuid)?.facts !== facts) return false
-  return true
-}
+const sameFacts = (a: NodeGpus, b: NodeGpus): boolean => a.gpuTelemetry === b.gpuTelemetry && a.gpus === b.gpus
 
 function sameEndpoints(a: Endpoints, b: Endpoints): boolean {
   if (a === b) return true
@@ -97,25 +119,20 @@ const sameOffer = (a: EndpointReport, b: EndpointReport): boolean =>
 const sameHealth = (a: EndpointReport, b: EndpointReport): boolean =>
   a.health === b.health && a.healthReason === b.healthReason && a.gpuBinding === b.gpuBinding && sameTexts(a.gpuUuids, b.gpuUuids)
 
-function foldGpus(known: NodeRecord['gpus'] | undefined, report: NodeReport, now: Millis): NodeRecord['gpus'] {
-  if (known !== undefined && !report.full && report.gpus.length === 0) return known
-  const said = report.gpus.map((gpu): readonly [string, GpuRecord] => [gpu.uuid, stepGpu(known?.get(gpu.uuid), gpu, now)])
-  if (known === undefined || report.full) return sameEntries(known, said) ? known : new Map(said)
-  return said.every(([uuid, gpu]) => known.get(uuid) === gpu) ? known : new Map([...known, ...said])
-}
-
 const sameEntries = <Value>(
   known: ReadonlyMap<string, Value> | undefined,
   entries: readonly (readonly [string, Value])[],
 ): known is ReadonlyMap<string, Value> => known?.size === entries.length && entries.every(([key, value]) => known.get(key) === value)
 
 /** An endpoint that the report leaves out is as it was said to be last, and this report repeats it: that is how probation passes. */
-function foldEndpoints(known: NodeRecord | undefined, report: NodeReport, gpus: NodeGpus, now: Millis, warm: boolean): Endpoints {
+function foldEndpoints(known: NodeRecord | undefined, report: HeardReport, gpus: NodeGpus, now: Millis, warm: boolean): Endpoints {
   const calm = known !== undefined && sameFacts(known, gpus)
   if (calm && !report.full && report.endpoints.length === 0 && allSteady(known.endpoints)) return known.endpoints
   const result = new Map<string, EndpointRecord>()
   const fold = (said: EndpointReport): void => {
     const before = known?.endpoints.get(said.id)
+    // One report names no more; nor do many small ones.
+    if (before === undefined && result.size >= limits.endpointsPerNodeMax) return
     const endpoint = before === undefined ? said : keptEndpoint(before.report, said)
     const repeats = calm && before !== undefined && steady(before) && sameHealth(before.report, endpoint)
     const liveness = repeats ? before.liveness : live(before, endpoint, gpus, now, warm)

@@ -3,22 +3,22 @@ import { limits } from '../../core/limits.ts'
 import { millis } from '../../core/units.ts'
 import { type GpuReport, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { gpu } from '../testing/reports.ts'
-import { type GpuRecord, judgeGpu, nextGpuLookAt, stepGpu } from './gpu-record.ts'
+import { type GpuFacts, judgeGpu, nextGpuLookAt, stepGpu } from './gpu-record.ts'
 
 const ok = (fields: Partial<GpuReport> = {}): GpuReport => gpu('GPU-a', 'ok', fields)
 const failed = (fields: Partial<GpuReport> = {}): GpuReport => gpu('GPU-a', 'failed', fields)
 
 /** Seconds and what was said then; answers the record. */
-function told(...said: readonly (readonly [number, GpuReport])[]): GpuRecord {
-  let record: GpuRecord | undefined
+function told(...said: readonly (readonly [number, GpuReport])[]): GpuFacts {
+  let record: GpuFacts | undefined
   for (const [at, report] of said) record = stepGpu(record, report, millis(at * 1000))
   if (record === undefined) throw new Error('nothing was said')
   return record
 }
 
 /** In words that fit a table: kind, then what matters of it. */
-function verdict(record: GpuRecord, atSeconds: number): string {
-  const judged = judgeGpu(record.facts, millis(atSeconds * 1000))
+function verdict(record: GpuFacts, atSeconds: number): string {
+  const judged = judgeGpu(record, millis(atSeconds * 1000))
   switch (judged.kind) {
     case 'usable':
       return `usable ${judged.factor}${judged.rests ? ' rests' : ''}`
@@ -106,10 +106,10 @@ test.each([
 })
 
 test('what is held against a GPU for its corrected errors ends in steps, each announced', () => {
-  const { facts } = told([0, ok({ eccCorrected: 0n })], [1, ok({ eccCorrected: 5_000n })])
+  const facts = told([0, ok({ eccCorrected: 0n })], [1, ok({ eccCorrected: 5_000n })])
   const verdicts = ['leaving']
   for (let at = nextGpuLookAt(facts, millis(1_000)); at !== undefined; at = nextGpuLookAt(facts, at))
-    verdicts.push(verdict({ report: ok(), facts }, at / 1_000))
+    verdicts.push(verdict(facts, at / 1_000))
   expect(verdicts).toEqual(['leaving', 'usable 0.7', 'usable 1'])
 })
 
@@ -121,15 +121,23 @@ test('few errors now and then do not add up over days', () => {
 
 test('it says when time alone will change its mind', () => {
   const record = told([0, ok({ throttleReasons: 0x40n })], [25, ok({ throttleReasons: 0n })])
-  expect(nextGpuLookAt(record.facts, millis(25_000))).toBe(30_000)
-  expect(nextGpuLookAt(record.facts, millis(30_000))).toBe(35_000)
-  expect(nextGpuLookAt(record.facts, millis(35_000))).toBeUndefined()
+  expect(nextGpuLookAt(record, millis(25_000))).toBe(30_000)
+  expect(nextGpuLookAt(record, millis(30_000))).toBe(35_000)
+  expect(nextGpuLookAt(record, millis(35_000))).toBeUndefined()
 })
 
 test('load and temperature come and go, and what a verdict is made of stays the object that it was', () => {
   const first = told([0, ok({ utilization: 0.1, temperatureCelsius: 40, eccUncorrected: 3n })])
   const second = stepGpu(first, ok({ utilization: 0.9, temperatureCelsius: 80, eccUncorrected: 3n }), millis(500))
-  expect(second.facts).toBe(first.facts)
-  expect(second.report.utilization).toBe(0.9)
-  expect(stepGpu(first, ok({ eccUncorrected: 4n }), millis(500)).facts).not.toBe(first.facts)
+  expect(second).toBe(first)
+  expect(stepGpu(first, ok({ eccUncorrected: 4n }), millis(500))).not.toBe(first)
+})
+
+test('GPUs of a node share what is the same of them, until one differs', () => {
+  const first = told([0, ok({ eccUncorrected: 3n, eccCorrected: 9n })])
+  const beside = (fields: Partial<GpuReport>) => stepGpu(undefined, gpu('GPU-b', 'ok', fields), millis(0), first)
+  expect(beside({ eccUncorrected: 3n, eccCorrected: 9n })).toBe(first)
+  const other = beside({ eccUncorrected: 2n, eccCorrected: 9n })
+  expect(other).not.toBe(first)
+  expect(stepGpu(other, gpu('GPU-b', 'ok', { eccUncorrected: 2n, eccCorrected: 9n }), millis(1), first)).toBe(other)
 })

@@ -7,7 +7,7 @@ import { type Millis, millis } from '../../core/units.ts'
 import { type GpuReport, GpuState, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { type EccGrowth, eccMark, nextEccAt, stepEccGrowth } from './ecc-growth.ts'
 import { type Episode, lasts, stepEpisode } from './episode.ts'
-import { keptGpu } from './kept.ts'
+import { sameFields, sameTexts } from './kept.ts'
 
 /** NVML's clocks_event_reasons. Idle, application clocks and the power cap of every well-used GPU are none of these. */
 const HW_SLOWDOWN = 0x8n
@@ -23,7 +23,10 @@ const HARD_SLOWED = 0.4
 const REMAP_PENDING = 0.5
 const ERRORS_GROW = 0.7
 
-/** What a verdict is made of. It is the same object for as long as nothing of it changes, whatever the GPU's load and temperature do. */
+/**
+ * What a verdict is made of. It is the same object for as long as nothing of it changes, whatever the GPU's load and temperature do; GPUs of a node of
+ * which the same is to be said share it.
+ */
 export type GpuFacts = Pick<GpuReport, 'state' | 'stateReason' | 'recoveryAction' | 'faultAction' | 'remapPending' | 'eccUncorrected'> & {
   readonly slow: Episode | undefined
   readonly hard: Episode | undefined
@@ -31,10 +34,10 @@ export type GpuFacts = Pick<GpuReport, 'state' | 'stateReason' | 'recoveryAction
   readonly eccFrom: { readonly count: bigint; readonly at: Millis } | undefined
   readonly eccGrowth: EccGrowth | undefined
   /** Uuids of its MIG instances. */
-  readonly instances: string
+  readonly instances: readonly string[]
 }
 
-export type GpuRecord = { readonly report: GpuReport; readonly facts: GpuFacts }
+const NO_INSTANCES: readonly string[] = []
 
 export type GpuVerdict =
   /** `rests`: it is slow for so long that it should cool down. */
@@ -43,23 +46,25 @@ export type GpuVerdict =
   | { readonly kind: 'leaving'; readonly firm: boolean; readonly reason: string }
   | { readonly kind: 'gone'; readonly asksRecovery: boolean; readonly reason: string }
 
-export function stepGpu(before: GpuRecord | undefined, report: GpuReport, now: Millis): GpuRecord {
-  const was = before?.facts
-  const { state, stateReason, recoveryAction, faultAction, remapPending, eccUncorrected, throttleReasons: reasons = 0n } = report
+/** `beside`: another GPU of the node. */
+export function stepGpu(was: GpuFacts | undefined, report: GpuReport, now: Millis, beside?: GpuFacts): GpuFacts {
+  const { throttleReasons: reasons = 0n, migInstances } = report
   const facts: GpuFacts = {
-    ...{ state, stateReason, recoveryAction, faultAction, remapPending },
+    state: report.state,
+    stateReason: report.stateReason,
+    recoveryAction: report.recoveryAction,
+    faultAction: report.faultAction,
+    remapPending: report.remapPending,
     // A count that cannot be read for a while is still what it was.
-    eccUncorrected: eccUncorrected ?? was?.eccUncorrected,
+    eccUncorrected: report.eccUncorrected ?? was?.eccUncorrected,
     slow: stepEpisode(was?.slow, (reasons & SLOW) !== 0n, limits.throttleClear, now),
     hard: stepEpisode(was?.hard, (reasons & HARD) !== 0n, limits.throttleClear, now),
-    eccFrom: stepEcc(was?.eccFrom, eccUncorrected, now),
+    eccFrom: stepEcc(was?.eccFrom, report.eccUncorrected, now),
     eccGrowth: stepEccGrowth(was?.eccGrowth, report.eccCorrected, now),
-    instances: report.migInstances.map(({ uuid }) => uuid).join(),
+    instances: migInstances.length === 0 ? NO_INSTANCES : migInstances.map(({ uuid }) => uuid),
   }
-  if (before === undefined) return { report, facts }
-  const kept = keptGpu(before.report, report)
-  const keptFacts = sameFacts(before.facts, facts) ? before.facts : facts
-  return kept === before.report && keptFacts === before.facts ? before : { report: kept, facts: keptFacts }
+  if (was !== undefined && sameFacts(was, facts)) return was
+  return beside !== undefined && sameFacts(beside, facts) ? beside : facts
 }
 
 const sameFacts = (a: GpuFacts, b: GpuFacts): boolean =>
@@ -69,11 +74,11 @@ const sameFacts = (a: GpuFacts, b: GpuFacts): boolean =>
   a.faultAction === b.faultAction &&
   a.remapPending === b.remapPending &&
   a.eccUncorrected === b.eccUncorrected &&
-  a.slow === b.slow &&
-  a.hard === b.hard &&
-  a.eccFrom === b.eccFrom &&
-  a.eccGrowth === b.eccGrowth &&
-  a.instances === b.instances
+  sameFields(a.slow, b.slow) &&
+  sameFields(a.hard, b.hard) &&
+  sameFields(a.eccFrom, b.eccFrom) &&
+  sameFields(a.eccGrowth, b.eccGrowth) &&
+  sameTexts(a.instances, b.instances)
 
 function stepEcc(from: GpuFacts['eccFrom'], count: bigint | undefined, now: Millis): GpuFacts['eccFrom'] {
   if (count === undefined) return from

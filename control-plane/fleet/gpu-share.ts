@@ -4,7 +4,7 @@
  */
 import type { Millis } from '../../core/units.ts'
 import { type EndpointReport, GpuBinding, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { type GpuRecord, type GpuVerdict, judgeGpu } from './gpu-record.ts'
+import { type GpuFacts, type GpuVerdict, judgeGpu } from './gpu-record.ts'
 
 export type GpuShare = {
   /** 0 for an endpoint without GPUs. */
@@ -20,7 +20,7 @@ export type GpuShare = {
   readonly asksRecovery: boolean
 }
 
-export type NodeGpus = { readonly gpus: ReadonlyMap<string, GpuRecord>; readonly gpuTelemetry: GpuTelemetry }
+export type NodeGpus = { readonly gpus: ReadonlyMap<string, GpuFacts>; readonly gpuTelemetry: GpuTelemetry }
 
 type Judged = { readonly uuid: string; readonly verdict: GpuVerdict }
 
@@ -47,14 +47,14 @@ function boundTo({ gpuUuids, gpuBinding }: Pick<EndpointReport, 'gpuUuids' | 'gp
 
 function judge(uuid: string, node: NodeGpus, now: Millis): GpuVerdict {
   const gpu = node.gpus.get(uuid) ?? (uuid.startsWith('MIG-') ? parentOf(uuid, node) : undefined)
-  if (gpu !== undefined) return judgeGpu(gpu.facts, now)
+  if (gpu !== undefined) return judgeGpu(gpu, now)
   // Drivers that do not list MIG instances leave them out of the table: their absence says nothing.
   if (node.gpuTelemetry !== GpuTelemetry.GPU_TELEMETRY_OK || uuid.startsWith('MIG-')) return UNSEEN
   return { kind: 'gone', asksRecovery: false, reason: 'not on this node any more' }
 }
 
-const parentOf = (uuid: string, { gpus }: NodeGpus): GpuRecord | undefined =>
-  [...gpus.values()].find(({ report }) => report.migInstances.some((instance) => instance.uuid === uuid))
+const parentOf = (uuid: string, { gpus }: NodeGpus): GpuFacts | undefined =>
+  [...gpus.values()].find(({ instances }) => instances.includes(uuid))
 
 /** One that has to be left outweighs those that merely rest. */
 function leaving(usable: readonly Judged[]): GpuShare['leaving'] {

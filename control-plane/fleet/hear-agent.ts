@@ -2,9 +2,10 @@
  * Takes in one report of an agent: whose word it is, what it changes, and what is odd about it. A heartbeat that changes nothing touches nothing but the
  * time at which its node was heard, and the age of its loads.
  */
+
 import { limits } from '../../core/limits.ts'
 import { type Millis, millis, type UnixMillis, unixMillis } from '../../core/units.ts'
-import { type NodeEvent, type NodeReport, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type NodeEvent, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { Keeping } from '../snapshot/load-lane.ts'
 import type { ControlState } from '../state.ts'
 import { admitReport, type ReportDrop } from './admit-report.ts'
@@ -13,9 +14,10 @@ import { foldReport, sameNode, sameToJudge, succeed } from './fold-report.ts'
 import { judgeLoad } from './hear-proxies.ts'
 import type { NodeRecord } from './node-record.ts'
 import { noteOddities } from './oddities.ts'
+import type { HeardReport } from './parse-report.ts'
 
 /** `wall` is our own wall clock, for a comparison with the agent's. */
-export function hearAgent(state: ControlState, report: NodeReport, wall: UnixMillis, now: Millis): void {
+export function hearAgent(state: ControlState, report: HeardReport, wall: UnixMillis, now: Millis): void {
   const { counts, nodes, contenders } = state
   const { nodeId } = report
   counts.reports++
@@ -51,7 +53,7 @@ export function hearAgent(state: ControlState, report: NodeReport, wall: UnixMil
   }
 }
 
-const sameBoot = (record: NodeRecord | undefined, { bootId }: NodeReport): NodeRecord | undefined =>
+const sameBoot = (record: NodeRecord | undefined, { bootId }: HeardReport): NodeRecord | undefined =>
   record?.bootId === bootId ? record : undefined
 
 function drop(state: ControlState, nodeId: string, reason: ReportDrop, now: Millis): void {
@@ -66,7 +68,7 @@ function takeIn(
   state: ControlState,
   known: NodeRecord | undefined,
   node: NodeRecord,
-  report: NodeReport,
+  report: HeardReport,
   wall: UnixMillis,
   now: Millis,
 ): void {

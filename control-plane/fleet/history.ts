@@ -33,11 +33,12 @@ export class History {
 
   note(change: StateChange): void {
     this.counts.changes++
-    const own = this.#ofNode.get(change.node) ?? []
-    this.#ofNode.set(change.node, own)
-    own.push(change)
+    const own = this.#ofNode.get(change.node)
+    // Most nodes change once, when they are first heard: an array that is pushed to makes room for more.
+    if (own === undefined) this.#ofNode.set(change.node, [change])
+    else own.push(change)
     this.#size++
-    if (own.length > limits.changesPerNodeMax) this.#forgetOldest(own)
+    if (own !== undefined && own.length > limits.changesPerNodeMax) this.#forgetOldest(own)
     this.#evict(this.#ring[this.#next])
     this.#ring[this.#next] = change
     this.#next = (this.#next + 1) % limits.changesMax

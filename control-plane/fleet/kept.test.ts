@@ -1,16 +1,7 @@
 import { expect, test } from 'vitest'
-import { EndpointReport, GpuReport, GpuState } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { keptEndpoint, keptGpu } from './kept.ts'
+import { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { keptEndpoint } from './kept.ts'
 
-const gpu = (fields: Partial<GpuReport> = {}): GpuReport =>
-  GpuReport.fromPartial({
-    uuid: 'GPU-1',
-    name: 'H100',
-    temperatureCelsius: 60,
-    memoryUsedBytes: 7n,
-    state: GpuState.GPU_STATE_OK,
-    ...fields,
-  })
 const endpoint = (fields: Partial<EndpointReport> = {}): EndpointReport =>
   EndpointReport.fromPartial({
     ...{ id: 'a/t', address: 'h:1', models: ['m'], gpuUuids: ['GPU-1'], load: { running: 3 }, loadSources: { running: 'page' } },
@@ -18,26 +9,11 @@ const endpoint = (fields: Partial<EndpointReport> = {}): EndpointReport =>
   })
 
 test('what says the same stays the object that it was', () => {
-  const [before, served] = [gpu(), endpoint()]
-  expect(keptGpu(before, gpu())).toBe(before)
+  const served = endpoint()
   expect(keptEndpoint(served, endpoint())).toBe(served)
 })
 
 /** Each field that a report can have, changed. */
-test.each(
-  Object.entries(
-    GpuReport.fromPartial({
-      ...{ uuid: 'x', name: 'x', pciBusId: 'x', index: 9, utilization: 0.9, memoryUtilization: 0.9, memoryTotalBytes: 9n },
-      ...{ memoryUsedBytes: 9n, temperatureCelsius: 99, powerDrawWatts: 9, powerLimitWatts: 9, smClockMhz: 9, smClockMaxMhz: 9 },
-      ...{ throttleReasons: 9n, eccUncorrected: 9n, migEnabled: true, recoveryAction: 'x', state: GpuState.GPU_STATE_FAILED },
-      ...{ stateReason: 'x', driverVersion: 'x', eccCorrected: 9n, remapPending: true, performanceState: 'x', faultAction: 2 },
-      ...{ migInstances: [{ uuid: 'MIG-1' }] },
-    }),
-  ),
-)('a GPU of which %s changed is what was said last', (field, value) => {
-  expect(keptGpu(gpu(), gpu({ [field]: value }))).toEqual(gpu({ [field]: value }))
-})
-
 test.each(
   Object.entries(
     EndpointReport.fromPartial({

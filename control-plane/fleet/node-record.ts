@@ -4,7 +4,8 @@
  */
 import type { Millis } from '../../core/units.ts'
 import type { EndpointReport, GpuTelemetry } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import type { GpuRecord } from './gpu-record.ts'
+import type { GpuFacts } from './gpu-record.ts'
+import type { GpuRows } from './gpu-rows.ts'
 import type { Liveness } from './liveness.ts'
 
 export type EndpointRecord = { readonly report: EndpointReport; readonly liveness: Liveness }
@@ -17,14 +18,16 @@ export type NodeRecord = {
   readonly bootId: string
   /** Boots that this one replaced, newest last. */
   readonly pastBoots: readonly string[]
-  sequence: bigint
+  sequence: number
   /** What the agent promised; silence is counted in these. */
   readonly interval: Millis
   /** When the newest report arrived, by our own clock. */
   heardAt: Millis
   /** Why the host's owner wants no new requests; undefined when he does. */
   readonly localDrain: string | undefined
-  readonly gpus: ReadonlyMap<string, GpuRecord>
+  readonly gpus: ReadonlyMap<string, GpuFacts>
+  /** In the order of `gpus`. */
+  readonly gpuRows: GpuRows
   readonly gpuTelemetry: GpuTelemetry
   readonly gpuTelemetryReason: string
   readonly endpoints: ReadonlyMap<string, EndpointRecord>

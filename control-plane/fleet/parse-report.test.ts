@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
-import { NodeReport, type Protocol, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { GpuReport, NodeReport, type Protocol, SealedReport, XidAction } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import { endpoint, gpu, report } from '../testing/reports.ts'
 import { isMalformed, parseReport } from './parse-report.ts'
 
@@ -23,7 +23,14 @@ test.each([
   ['an address that is none', bytes({ endpoints: [endpoint('a', { address: 'somewhere' })] }), 'bad-field'],
   ['a model without name', bytes({ endpoints: [endpoint('a', { models: [''] })] }), 'bad-field'],
   ['a protocol that nobody knows', bytes({ endpoints: [endpoint('a', { protocol: 99 as Protocol })] }), 'bad-field'],
+  ['a sequence that nobody counts to', bytes({ sequence: 2n ** 60n }), 'bad-field'],
   ['a GPU without uuid', bytes({ gpus: [gpu('')] }), 'bad-field'],
+  ['a GPU that is told at any length', bytes({ gpus: [gpu('GPU-a', 'ok', { name: 'x'.repeat(limits.gpuRowBytesMax) })] }), 'bad-field'],
+  [
+    'a GPU whose bytes are none',
+    SealedReport.encode(SealedReport.fromPartial({ ...report('a', 1), gpus: [Buffer.from([0x0a, 9])] })).finish(),
+    'not-a-report',
+  ],
   ['too many GPUs', bytes({ gpus: many(limits.gpusPerNodeMax + 1).map((at) => gpu(`GPU-${at}`)) }), 'too-many-rows'],
   [
     'too many endpoints',
@@ -32,6 +39,18 @@ test.each([
   ],
 ])('%s: refused', (_name, message, malformed) => {
   expect(parseReport(message, 'a')).toMatchObject({ malformed })
+})
+
+/** Each field set: one that a report gets later has to be read sealed, too. */
+test('a report reads the same with its GPUs closed', () => {
+  const said = NodeReport.fromPartial({
+    ...{ nodeId: 'a', bootId: 'b', sequence: 3n, intervalMs: 500, full: true, zone: 'z', agentVersion: '1', gpus: [gpu('GPU-a')] },
+    ...{ endpoints: [endpoint('a')], host: { cpuUtilization: 0.5 }, events: [{ kind: 'k', ageMs: 1n }], gpuTelemetry: 1 },
+    ...{ gpuTelemetryReason: 'r', simulated: true, wallClockUnixMs: 9n, localDrain: true, localDrainReason: 'd' },
+  })
+  const sealed = SealedReport.decode(NodeReport.encode(said).finish())
+  expect(Object.keys(sealed).sort()).toEqual(Object.keys(NodeReport.fromPartial({})).sort())
+  expect({ ...sealed, gpus: sealed.gpus.map((row) => GpuReport.decode(row)) }).toEqual(said)
 })
 
 test.each(['127.0.0.1:8001', '[::1]:8001', 'gpu-a.cluster.local:8001', 'unix:/run/triton.sock'])('%s is an address', (address) => {

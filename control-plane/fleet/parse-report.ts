@@ -7,11 +7,16 @@ import { limits } from '../../core/limits.ts'
 import {
   type EndpointLoad,
   type EndpointReport,
-  type GpuReport,
   type NodeEvent,
-  NodeReport,
+  type NodeReport,
   Protocol,
+  SealedReport,
 } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { short, within } from './bounds.ts'
+import { type GpuRows, layRows, readRow } from './gpu-rows.ts'
+
+/** A report that passed the door. Of its GPUs what is judged comes in `gpus`, what is kept in `gpuRows`. */
+export type HeardReport = Omit<NodeReport, 'sequence'> & { readonly sequence: number; readonly gpuRows: GpuRows }
 
 export const MALFORMED = ['too-large', 'not-a-report', 'other-node', 'bad-field', 'too-many-rows'] as const
 export type Malformed = { readonly malformed: (typeof MALFORMED)[number]; readonly detail: string }
@@ -20,14 +25,16 @@ const ADDRESS = /^(unix:\/?[^\s]+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[A-Za-z0-9_.-]+:\d{
 /** Of a later agent: proxies would refuse all news for the sake of one endpoint. */
 const PROTOCOLS: ReadonlySet<number> = new Set(Object.values(Protocol).filter((number) => number !== Protocol.UNRECOGNIZED))
 const INTERVAL_MIN_MS = 20
-const WATTS_MAX = 100_000
 
 /** `node` is the last token of the subject: NATS permissions hold an agent to its own. */
-export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malformed {
+export function parseReport(bytes: Uint8Array, node: string): HeardReport | Malformed {
   if (bytes.length > limits.reportBytesMax) return bad('too-large', `${bytes.length} bytes`)
-  let report: NodeReport
+  let report: HeardReport
   try {
-    report = NodeReport.decode(bytes)
+    const sealed = SealedReport.decode(bytes)
+    const long = sealed.gpus.find((row) => row.length > limits.gpuRowBytesMax)
+    if (long !== undefined) return bad('bad-field', `a GPU in ${long.length} bytes`)
+    report = unseal(sealed)
   } catch (error) {
     return bad('not-a-report', (error as Error).message)
   }
@@ -36,6 +43,7 @@ export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malfo
   if (report.bootId === '' || report.bootId.length > limits.reportTextMax) return bad('bad-field', 'boot_id is empty or too long')
   if (report.intervalMs < INTERVAL_MIN_MS || report.intervalMs > limits.agentIntervalMax)
     return bad('bad-field', `interval_ms ${report.intervalMs} is not in ${INTERVAL_MIN_MS}..${limits.agentIntervalMax}`)
+  if (report.sequence > Number.MAX_SAFE_INTEGER) return bad('bad-field', `sequence ${report.sequence} is no number that anybody counts to`)
   if (report.gpus.length > limits.gpusPerNodeMax) return bad('too-many-rows', `${report.gpus.length} GPUs`)
   if (report.endpoints.length > limits.endpointsPerNodeMax) return bad('too-many-rows', `${report.endpoints.length} endpoints`)
   const wrong = report.endpoints.map((endpoint) => whyWrong(endpoint, node)).find((reason) => reason !== undefined)
@@ -46,10 +54,16 @@ export function parseReport(bytes: Uint8Array, node: string): NodeReport | Malfo
   return report
 }
 
-export const isMalformed = (result: NodeReport | Malformed): result is Malformed => 'malformed' in result
+const unseal = (sealed: SealedReport): HeardReport => ({
+  ...sealed,
+  sequence: Number(sealed.sequence),
+  gpus: sealed.gpus.map(readRow),
+  gpuRows: layRows(sealed.gpus),
+})
+
+export const isMalformed = (result: HeardReport | Malformed): result is Malformed => 'malformed' in result
 
 const bad = (malformed: Malformed['malformed'], detail: string): Malformed => ({ malformed, detail })
-const short = (text: string): string => (text.length > limits.reportTextMax ? text.slice(0, limits.reportTextMax) : text)
 
 function whyWrong(endpoint: EndpointReport, node: string): string | undefined {
   if (!endpoint.id.startsWith(`${node}/`) || endpoint.id.length > limits.reportTextMax)
@@ -68,16 +82,25 @@ function whyWrong(endpoint: EndpointReport, node: string): string | undefined {
 const LOAD_FIELDS = ['queue_depth', 'running', 'kv_cache_use', 'tokens_per_s', 'requests_per_s', 'capacity'] as const
 
 /** In place: what was just decoded is nobody else's, and twenty thousand of them come in a second. */
-function tidy(report: NodeReport): void {
+function tidy(report: HeardReport): void {
   report.zone = short(report.zone)
   report.agentVersion = short(report.agentVersion)
   report.gpuTelemetryReason = short(report.gpuTelemetryReason)
   report.localDrainReason = short(report.localDrainReason)
-  for (const gpu of report.gpus) tidyGpu(gpu)
   for (const endpoint of report.endpoints) tidyEndpoint(endpoint)
+  if (report.full) shareUuids(report)
   // The newest are worth the most.
   if (report.events.length > limits.eventsPerReportMax) report.events = report.events.slice(-limits.eventsPerReportMax)
   for (const event of report.events) tidyEvent(event)
+}
+
+/** A GPU and the servers that use it name it by one text; and lists that were read have room for more than is in them. What comes in between says the same. */
+function shareUuids({ gpus, endpoints }: HeardReport): void {
+  const uuids = new Map(gpus.map(({ uuid }) => [uuid, uuid]))
+  for (const endpoint of endpoints) {
+    endpoint.gpuUuids = endpoint.gpuUuids.map((uuid) => uuids.get(uuid) ?? uuid)
+    endpoint.models = [...endpoint.models]
+  }
 }
 
 function tidyEndpoint(endpoint: EndpointReport): void {
@@ -98,29 +121,11 @@ function tidySources(sources: Readonly<Record<string, string>>): Record<string, 
   return Object.fromEntries(named)
 }
 
-function tidyGpu(gpu: GpuReport): void {
-  gpu.utilization = within(gpu.utilization, 0, 1)
-  gpu.memoryUtilization = within(gpu.memoryUtilization, 0, 1)
-  gpu.temperatureCelsius = within(gpu.temperatureCelsius, -100, 300)
-  gpu.powerDrawWatts = within(gpu.powerDrawWatts, 0, WATTS_MAX)
-  gpu.powerLimitWatts = within(gpu.powerLimitWatts, 0, WATTS_MAX)
-  gpu.name = short(gpu.name)
-  gpu.pciBusId = short(gpu.pciBusId)
-  gpu.driverVersion = short(gpu.driverVersion)
-  gpu.stateReason = short(gpu.stateReason)
-  gpu.recoveryAction = gpu.recoveryAction === undefined ? undefined : short(gpu.recoveryAction)
-  gpu.performanceState = gpu.performanceState === undefined ? undefined : short(gpu.performanceState)
-  if (gpu.migInstances.length > limits.gpusPerNodeMax) gpu.migInstances = gpu.migInstances.slice(0, limits.gpusPerNodeMax)
-}
-
 function tidyEvent(event: NodeEvent): void {
   event.kind = short(event.kind)
   event.detail = short(event.detail)
   event.gpuUuid = short(event.gpuUuid)
 }
-
-const within = (value: number | undefined, least: number, most: number): number | undefined =>
-  value !== undefined && value >= least && value <= most ? value : undefined
 
 const count = (value: number | undefined): number | undefined => within(value, 0, Number.MAX_VALUE)
 

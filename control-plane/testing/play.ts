@@ -7,7 +7,7 @@ import { type Event, step } from '../control-loop.ts'
 import type { StreamNews } from '../fleet/replicas.ts'
 import { type Change, type ControlState, initialState } from '../state.ts'
 import { readDelta } from './read-delta.ts'
-import { heartbeat, INTERVAL_MS, report } from './reports.ts'
+import { heard, heartbeat, INTERVAL_MS, report } from './reports.ts'
 
 export const hello = (proxyId: string, endpointVersions: Record<string, string> = {}): Hello =>
   Hello.fromPartial({ proxyId, endpointVersions })
@@ -59,7 +59,7 @@ export class Play {
 
   /** As it came, at the wall clock's own time unless said. */
   hear(one: NodeReport, wall: UnixMillis = this.wall): this {
-    return this.do({ kind: 'report', report: one, wall })
+    return this.do({ kind: 'report', report: heard(one), wall })
   }
 
   /** What this control plane's wall clock shows. */

@@ -8,6 +8,7 @@ import {
   NodeReport,
   Protocol,
 } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { type HeardReport, isMalformed, parseReport } from '../fleet/parse-report.ts'
 
 export const INTERVAL_MS = 500
 
@@ -56,3 +57,10 @@ export const report = (node: string, sequence: number, fields: Partial<NodeRepor
 /** A report in between that says nothing but that the node lives. */
 export const heartbeat = (node: string, sequence: number): NodeReport =>
   report(node, sequence, { full: false, endpoints: [], zone: '', gpuTelemetry: GpuTelemetry.GPU_TELEMETRY_UNSPECIFIED })
+
+/** As it comes through the door. */
+export function heard(said: NodeReport): HeardReport {
+  const report = parseReport(NodeReport.encode(said).finish(), said.nodeId)
+  if (isMalformed(report)) throw new Error(`${report.malformed}: ${report.detail}`)
+  return report
+}

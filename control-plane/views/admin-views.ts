@@ -11,6 +11,7 @@ import {
 } from '../../proto/gen/millrace/admin/v1/admin.ts'
 import type { Endpoint } from '../../proto/gen/millrace/mesh/v1/mesh.ts'
 import type { EndpointReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { readRows } from '../fleet/gpu-rows.ts'
 import type { StateChange } from '../fleet/history.ts'
 import { SERVE } from '../fleet/intent.ts'
 import type { ProxyOpinion } from '../fleet/proxy-views.ts'
@@ -38,7 +39,7 @@ export function nodeView(state: ControlState, nodeId: string, now: Millis): Node
     zone: node.zone,
     silentMs: Math.max(0, Math.round(now - node.heardAt)),
     freshness: FRESHNESS_NUMBER[state.silence.freshness(nodeId)],
-    gpus: [...node.gpus.values()].map(({ report }) => report),
+    gpus: readRows(node.gpuRows),
     warnings: [...(state.odd.get(nodeId)?.values() ?? [])],
     history: [],
     endpoints: [...node.endpoints.values()].map(({ report }) => endpointView(state, report)).filter((status) => status !== undefined),

@@ -4,14 +4,13 @@
  * all that waits, with the reports of its node before it.
  */
 import { limits } from '../../core/limits.ts'
-import type { NodeReport } from '../../proto/gen/millrace/telemetry/v1/telemetry.ts'
-import { isMalformed, MALFORMED, type Malformed, parseReport } from '../fleet/parse-report.ts'
+import { type HeardReport, isMalformed, MALFORMED, type Malformed, parseReport } from '../fleet/parse-report.ts'
 import { leastWorth, speaksOfTrouble } from './report-worth.ts'
 
 export type IntakeDrop = Malformed['malformed'] | 'waited-too-long' | 'too-many-nodes'
 
 export type IntakePorts = {
-  onReport(report: NodeReport): void
+  onReport(report: HeardReport): void
   /** Said for each; whoever logs it limits itself. */
   onMalformed(node: string, malformed: Malformed): void
 }

@@ -1,9 +1,10 @@
 /** The control plane of the simulation: the product's own loop on virtual time, between nodes and proxies. Answers of proxies come back at once. */
 import { type Event, step } from '../../../control-plane/control-loop.ts'
+import { isMalformed, parseReport } from '../../../control-plane/fleet/parse-report.ts'
 import { initialState } from '../../../control-plane/state.ts'
 import { type Millis, unixMillis } from '../../../core/units.ts'
 import { ConnectResponse, Hello } from '../../../proto/gen/millrace/mesh/v1/mesh.ts'
-import type { NodeReport } from '../../../proto/gen/millrace/telemetry/v1/telemetry.ts'
+import { NodeReport } from '../../../proto/gen/millrace/telemetry/v1/telemetry.ts'
 import type { SimProxy } from './proxy.ts'
 
 export class SimControlPlane {
@@ -23,7 +24,10 @@ export class SimControlPlane {
     }
   }
 
-  hear(report: NodeReport, now: Millis): void {
+  /** Reports come in by the door that those of real agents pass. */
+  hear(said: NodeReport, now: Millis): void {
+    const report = parseReport(NodeReport.encode(said).finish(), said.nodeId)
+    if (isMalformed(report)) throw new Error(`${report.malformed}: ${report.detail}`)
     this.#do({ kind: 'report', report, wall: unixMillis(now) }, now)
   }
 

@@ -397,6 +397,28 @@ export interface NodeReport {
   localDrainReason: string;
 }
 
+/** The bytes of a NodeReport, read with its GPUs still closed: what nobody judges by is kept as it came, for whoever looks at the node. */
+export interface SealedReport {
+  nodeId: string;
+  bootId: string;
+  sequence: bigint;
+  intervalMs: number;
+  full: boolean;
+  zone: string;
+  agentVersion: string;
+  /** Each a GpuReport. */
+  gpus: Buffer[];
+  endpoints: EndpointReport[];
+  host?: HostReport | undefined;
+  events: NodeEvent[];
+  gpuTelemetry: GpuTelemetry;
+  gpuTelemetryReason: string;
+  simulated: boolean;
+  wallClockUnixMs?: bigint | undefined;
+  localDrain: boolean;
+  localDrainReason: string;
+}
+
 export interface GpuReport {
   uuid: string;
   name: string;
@@ -905,6 +927,401 @@ export const NodeReport: MessageFns<NodeReport> = {
     message.zone = object.zone ?? "";
     message.agentVersion = object.agentVersion ?? "";
     message.gpus = object.gpus?.map((e) => GpuReport.fromPartial(e)) || [];
+    message.endpoints = object.endpoints?.map((e) => EndpointReport.fromPartial(e)) || [];
+    message.host = (object.host !== undefined && object.host !== null)
+      ? HostReport.fromPartial(object.host)
+      : undefined;
+    message.events = object.events?.map((e) => NodeEvent.fromPartial(e)) || [];
+    message.gpuTelemetry = object.gpuTelemetry ?? 0;
+    message.gpuTelemetryReason = object.gpuTelemetryReason ?? "";
+    message.simulated = object.simulated ?? false;
+    message.wallClockUnixMs = (object.wallClockUnixMs !== undefined && object.wallClockUnixMs !== null)
+      ? BigInt(object.wallClockUnixMs)
+      : undefined;
+    message.localDrain = object.localDrain ?? false;
+    message.localDrainReason = object.localDrainReason ?? "";
+    return message;
+  },
+};
+
+function createBaseSealedReport(): SealedReport {
+  return {
+    nodeId: "",
+    bootId: "",
+    sequence: 0n,
+    intervalMs: 0,
+    full: false,
+    zone: "",
+    agentVersion: "",
+    gpus: [],
+    endpoints: [],
+    host: undefined,
+    events: [],
+    gpuTelemetry: 0,
+    gpuTelemetryReason: "",
+    simulated: false,
+    wallClockUnixMs: undefined,
+    localDrain: false,
+    localDrainReason: "",
+  };
+}
+
+export const SealedReport: MessageFns<SealedReport> = {
+  encode(message: SealedReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.bootId !== "") {
+      writer.uint32(18).string(message.bootId);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.sequence);
+    }
+    if (message.intervalMs !== 0) {
+      writer.uint32(32).uint32(message.intervalMs);
+    }
+    if (message.full !== false) {
+      writer.uint32(40).bool(message.full);
+    }
+    if (message.zone !== "") {
+      writer.uint32(50).string(message.zone);
+    }
+    if (message.agentVersion !== "") {
+      writer.uint32(58).string(message.agentVersion);
+    }
+    for (const v of message.gpus) {
+      writer.uint32(66).bytes(v!);
+    }
+    for (const v of message.endpoints) {
+      EndpointReport.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.host !== undefined) {
+      HostReport.encode(message.host, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.events) {
+      NodeEvent.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.gpuTelemetry !== 0) {
+      writer.uint32(96).int32(message.gpuTelemetry);
+    }
+    if (message.gpuTelemetryReason !== "") {
+      writer.uint32(106).string(message.gpuTelemetryReason);
+    }
+    if (message.simulated !== false) {
+      writer.uint32(112).bool(message.simulated);
+    }
+    if (message.wallClockUnixMs !== undefined) {
+      if (BigInt.asUintN(64, message.wallClockUnixMs) !== message.wallClockUnixMs) {
+        throw new globalThis.Error("value provided for field message.wallClockUnixMs of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.wallClockUnixMs);
+    }
+    if (message.localDrain !== false) {
+      writer.uint32(128).bool(message.localDrain);
+    }
+    if (message.localDrainReason !== "") {
+      writer.uint32(138).string(message.localDrainReason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SealedReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSealedReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.intervalMs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.agentVersion = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.gpus.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.endpoints.push(EndpointReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.host = HostReport.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.events.push(NodeEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.gpuTelemetry = reader.int32() as any;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.gpuTelemetryReason = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.simulated = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.wallClockUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.localDrain = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.localDrainReason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SealedReport {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      bootId: isSet(object.bootId)
+        ? globalThis.String(object.bootId)
+        : isSet(object.boot_id)
+        ? globalThis.String(object.boot_id)
+        : "",
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      intervalMs: isSet(object.intervalMs)
+        ? globalThis.Number(object.intervalMs)
+        : isSet(object.interval_ms)
+        ? globalThis.Number(object.interval_ms)
+        : 0,
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
+      zone: isSet(object.zone) ? globalThis.String(object.zone) : "",
+      agentVersion: isSet(object.agentVersion)
+        ? globalThis.String(object.agentVersion)
+        : isSet(object.agent_version)
+        ? globalThis.String(object.agent_version)
+        : "",
+      gpus: globalThis.Array.isArray(object?.gpus)
+        ? object.gpus.map((e: any) => Buffer.from(bytesFromBase64(e)))
+        : [],
+      endpoints: globalThis.Array.isArray(object?.endpoints)
+        ? object.endpoints.map((e: any) => EndpointReport.fromJSON(e))
+        : [],
+      host: isSet(object.host) ? HostReport.fromJSON(object.host) : undefined,
+      events: globalThis.Array.isArray(object?.events)
+        ? object.events.map((e: any) => NodeEvent.fromJSON(e))
+        : [],
+      gpuTelemetry: isSet(object.gpuTelemetry)
+        ? gpuTelemetryFromJSON(object.gpuTelemetry)
+        : isSet(object.gpu_telemetry)
+        ? gpuTelemetryFromJSON(object.gpu_telemetry)
+        : 0,
+      gpuTelemetryReason: isSet(object.gpuTelemetryReason)
+        ? globalThis.String(object.gpuTelemetryReason)
+        : isSet(object.gpu_telemetry_reason)
+        ? globalThis.String(object.gpu_telemetry_reason)
+        : "",
+      simulated: isSet(object.simulated) ? globalThis.Boolean(object.simulated) : false,
+      wallClockUnixMs: isSet(object.wallClockUnixMs)
+        ? BigInt(object.wallClockUnixMs)
+        : isSet(object.wall_clock_unix_ms)
+        ? BigInt(object.wall_clock_unix_ms)
+        : undefined,
+      localDrain: isSet(object.localDrain)
+        ? globalThis.Boolean(object.localDrain)
+        : isSet(object.local_drain)
+        ? globalThis.Boolean(object.local_drain)
+        : false,
+      localDrainReason: isSet(object.localDrainReason)
+        ? globalThis.String(object.localDrainReason)
+        : isSet(object.local_drain_reason)
+        ? globalThis.String(object.local_drain_reason)
+        : "",
+    };
+  },
+
+  toJSON(message: SealedReport): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.bootId !== "") {
+      obj.bootId = message.bootId;
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.intervalMs !== 0) {
+      obj.intervalMs = Math.round(message.intervalMs);
+    }
+    if (message.full !== false) {
+      obj.full = message.full;
+    }
+    if (message.zone !== "") {
+      obj.zone = message.zone;
+    }
+    if (message.agentVersion !== "") {
+      obj.agentVersion = message.agentVersion;
+    }
+    if (message.gpus?.length) {
+      obj.gpus = message.gpus.map((e) => base64FromBytes(e));
+    }
+    if (message.endpoints?.length) {
+      obj.endpoints = message.endpoints.map((e) => EndpointReport.toJSON(e));
+    }
+    if (message.host !== undefined) {
+      obj.host = HostReport.toJSON(message.host);
+    }
+    if (message.events?.length) {
+      obj.events = message.events.map((e) => NodeEvent.toJSON(e));
+    }
+    if (message.gpuTelemetry !== 0) {
+      obj.gpuTelemetry = gpuTelemetryToJSON(message.gpuTelemetry);
+    }
+    if (message.gpuTelemetryReason !== "") {
+      obj.gpuTelemetryReason = message.gpuTelemetryReason;
+    }
+    if (message.simulated !== false) {
+      obj.simulated = message.simulated;
+    }
+    if (message.wallClockUnixMs !== undefined) {
+      obj.wallClockUnixMs = message.wallClockUnixMs.toString();
+    }
+    if (message.localDrain !== false) {
+      obj.localDrain = message.localDrain;
+    }
+    if (message.localDrainReason !== "") {
+      obj.localDrainReason = message.localDrainReason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SealedReport>, I>>(base?: I): SealedReport {
+    return SealedReport.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SealedReport>, I>>(object: I): SealedReport {
+    const message = createBaseSealedReport();
+    message.nodeId = object.nodeId ?? "";
+    message.bootId = object.bootId ?? "";
+    message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.intervalMs = object.intervalMs ?? 0;
+    message.full = object.full ?? false;
+    message.zone = object.zone ?? "";
+    message.agentVersion = object.agentVersion ?? "";
+    message.gpus = object.gpus?.map((e) => e) || [];
     message.endpoints = object.endpoints?.map((e) => EndpointReport.fromPartial(e)) || [];
     message.host = (object.host !== undefined && object.host !== null)
       ? HostReport.fromPartial(object.host)
@@ -2641,6 +3058,14 @@ export const RollCall: MessageFns<RollCall> = {
     return message;
   },
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 function floatToJson(value: number | null | undefined): number | string | null | undefined {
   return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;

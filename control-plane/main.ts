@@ -24,8 +24,10 @@ import { callRolls } from './wire/roll-caller.ts'
 import { OutcomeExchange } from './wire/share-outcomes.ts'
 import { TelemetryIntake } from './wire/telemetry-intake.ts'
 import { SuspectTrier } from './wire/try-suspects.ts'
+import { keepYoung } from './wire/young-objects.ts'
 
 export async function main(argv: readonly string[]): Promise<void> {
+  keepYoung()
   const config = readConfig(argv)
   const log = createLog('control-plane', config.logLevel)
   const life = new ProcessLife(log)

@@ -1,7 +1,7 @@
 /**
  * The story of one request: identify → admit → pick → open → relay → settle.
  * Branches stand here, leaves lie flat in the subject folders, and the world is behind `Ports`. One service serves one worker.
- * Invariant: what `#attempt` charges to the ledger, `#settle` settles once, whatever ends the attempt.
+ * Invariant: each request that was opened ends once, by `onEnded`, whatever ends it.
  */
 import { limits } from '../core/limits.ts'
 import { REFUSALS, type Reason } from '../core/mesh-error.ts'
@@ -14,10 +14,9 @@ import type { Complaint, RequestTally } from './admission/request-tally.ts'
 import type { RetryBudget } from './admission/retry-budget.ts'
 import type { TimerWheel } from './admission/timer-wheel.ts'
 import { Explainer } from './explain/explainer.ts'
-import { type LocalAnswer, METHODS, type OwnMethod } from './grpc/methods.ts'
+import type { LocalAnswer, OwnMethod } from './grpc/methods.ts'
 import { type RequestHead, readRequestHead } from './grpc/request-head.ts'
 import { type OpenInflater, RequestScanner, type ScanRefusal } from './grpc/request-scanner.ts'
-import { retryHint } from './grpc/retry-hint.ts'
 import type { ScanWishes } from './grpc/scan-wishes.ts'
 import type { Connection } from './http2/connection.ts'
 import { type HeaderField, valueText } from './http2/header-field.ts'
@@ -25,28 +24,24 @@ import { resetMalformed, Stream } from './http2/stream.ts'
 import type { OutlierWatch } from './outliers/outlier-watch.ts'
 import { whoAnswered } from './relay/answer-fields.ts'
 import type { AnswerKind } from './relay/answer-order.ts'
-import { type AttemptFailure, judge, type Verdict } from './relay/attempt-failure.ts'
+import { AttemptBooks } from './relay/attempt-books.ts'
+import { type AttemptFailure, inWords, judge } from './relay/attempt-failure.ts'
+import { askOf, Choosing, isPinned } from './relay/choosing.ts'
 import { Exchange } from './relay/exchange.ts'
 import type { ExchangeEnd } from './relay/exchange-owner.ts'
-import { hearLoad } from './relay/hear-load.ts'
 import { Hedging } from './relay/hedging.ts'
-import { answerHead, answerPlainly } from './relay/refuse-head.ts'
-import { adapterOf, keyOf } from './relay/request-key.ts'
+import { identify } from './relay/identify.ts'
+import { Refusals } from './relay/refusals.ts'
+import { answerPlainly } from './relay/refuse-head.ts'
 import { RequestStream, type RequestStreamOwner } from './relay/request-stream.ts'
 import type { Rival } from './relay/rival.ts'
-import { forbidsRetry, secondTry } from './relay/second-tries.ts'
+import { mayFallBack, secondTry } from './relay/second-tries.ts'
 import { Shadows } from './relay/shadows.ts'
 import { candidatesOf, fallBack, headOf, modelOf, settleAim, takeAim, unrenamable, whyNobody, whyUnserved } from './relay/targets.ts'
 import { Waits } from './relay/waits.ts'
-import type { Ask } from './routing/ask.ts'
 import type { EndpointSlot } from './routing/endpoint-slot.ts'
 import type { Ledger, Outcome } from './routing/ledger.ts'
-import type { Candidates } from './routing/model-groups.ts'
-import { pick } from './routing/pick.ts'
 import type { RoutingTable } from './routing/routing-table.ts'
-import { SequenceOwners } from './routing/sequence-owners.ts'
-import { SessionOwners } from './routing/session-owners.ts'
-import { loadAge } from './routing/signal-age.ts'
 
 export type Ports = {
   now(): Millis
@@ -85,24 +80,24 @@ export class RequestService implements RequestStreamOwner {
   readonly openInflater: OpenInflater
   readonly wishes = (): ScanWishes => this.#ports.routing().wishes
   readonly answerKind: Ports['answerKind']
+  readonly answerFields: (exchange: Exchange) => readonly HeaderField[]
   readonly desk: FrontDesk<Exchange>
   readonly #ports: Ports
-  readonly #ledger: Ledger
   readonly #wheel: TimerWheel
   readonly #budget: RetryBudget
   readonly #hedging: Hedging
   readonly #waits: Waits
-  readonly #options: ServiceOptions
-  readonly #sequences = new SequenceOwners()
-  readonly #sessions = new SessionOwners()
+  readonly #choosing = new Choosing()
+  readonly #books: AttemptBooks
+  readonly #refusals: Refusals
 
   constructor(ports: Ports, ledger: Ledger, wheel: TimerWheel, budget: RetryBudget, options: ServiceOptions) {
     this.#ports = ports
     this.now = ports.now
     this.openInflater = ports.openInflater
     this.answerKind = ports.answerKind
+    this.answerFields = options.nameEndpoints ? whoAnswered : () => NO_FIELDS
     this.shadows = new Shadows(ports, ledger, wheel)
-    this.#ledger = ledger
     this.#wheel = wheel
     this.#waits = new Waits(wheel, {
       firstMessage: (exchange) => this.#onNoMessage(exchange),
@@ -110,22 +105,25 @@ export class RequestService implements RequestStreamOwner {
     })
     this.#budget = budget
     this.#hedging = new Hedging({ ...ports, headOf: (exchange, at) => this.#headOf(exchange, at) }, ledger, wheel, budget)
-    this.#options = options
     const refuse = (exchange: Exchange, { reason, detail, again }: Refused) => this.#refuse(exchange, reason, detail, undefined, again)
     const owner = { now: ports.now, send: (exchange: Exchange) => this.#attempt(exchange), refuse }
     this.desk = new FrontDesk(owner, exchangeReader, wheel, options.workers)
+    this.#books = new AttemptBooks(ports, ledger, this.desk, this.explainer)
+    this.#refusals = new Refusals(ports)
   }
+
+  // ——— it comes ———
 
   /** A client's request head has come. */
   accept(stream: Stream, fields: readonly HeaderField[]): void {
     const head = readRequestHead(fields)
     if ('kind' in head) {
       if (head.kind === 'malformed') return resetMalformed(stream)
-      return this.#refuseHead(stream, 'illegal-timeout', 'grpc-timeout is up to eight digits and one of H, M, S, m, u, n')
+      return this.#refusals.tellAtOnce(stream, 'illegal-timeout', 'grpc-timeout is up to eight digits and one of H, M, S, m, u, n')
     }
     if (head.bodyLength !== undefined && !stream.expectBody(head.bodyLength)) return resetMalformed(stream)
     if (!head.isGrpc) {
-      this.#count('not-grpc')
+      this.#refusals.count('not-grpc')
       return answerPlainly(stream, head, this.#wheel, this.#ports.now())
     }
     const exchange = this.#identify(stream, head)
@@ -138,25 +136,29 @@ export class RequestService implements RequestStreamOwner {
     if (exchange.requestEnded) exchange.fromClient(NOTHING, 0, 0, true)
   }
 
-  /** Which kind of request it is; a method that nobody serves is refused here. */
+  /** Undefined: it is no exchange's, and somebody has been told so. */
   #identify(stream: Stream, head: RequestHead): Exchange | undefined {
-    const { now, routing, openInflater } = this.#ports
-    const method = METHODS.get(head.path)
+    const { now, routing, openInflater, serveOwn } = this.#ports
+    const method = identify(head.path, routing())
+    if (method.kind === 'own') return serveOwn(stream, method.method, head.timeout)
+    if (method.kind === 'not-served') return this.#refusals.tellAtOnce(stream, method.reason, method.detail)
     const at = now()
     const times = { now: at, deadline: head.timeout === undefined ? undefined : millis(at + head.timeout) }
-    if (method !== undefined && method.kind !== 'off') {
-      if (method.kind === 'own') return this.#ports.serveOwn(stream, method.method, head.timeout)
-      const { kind } = method
-      const scanner = kind === 'by-model' ? new RequestScanner(head.encoding, openInflater, method.streaming, this.wishes()) : undefined
-      return new Exchange(stream, head, method, this, times, scanner)
-    }
-    const model = method === undefined ? routing().routeOf(head.path) : undefined
-    if (model !== undefined) return new Exchange(stream, head, { kind: 'route', model }, this, times, undefined)
-    const reason: Reason = method === undefined ? 'unknown-method' : 'method-off'
-    const detail = method === undefined ? `no route for ${head.path}: add one under "routes"` : `${head.path} is off: ${method.cure}`
-    this.#refuseHead(stream, reason, detail)
-    return undefined
+    const byModel = method.kind === 'by-model'
+    const scanner = byModel ? new RequestScanner(head.encoding, openInflater, method.streaming, this.wishes()) : undefined
+    return new Exchange(stream, head, method, this, times, scanner)
   }
+
+  onOpened(_exchange: Exchange): void {
+    this.#books.opened()
+  }
+
+  #onNoMessage(exchange: Exchange): void {
+    this.#ports.tally.firstMessageTimeouts++
+    this.#refuse(exchange, 'first-message-timeout', `no whole first message within ${limits.firstMessageTimeout} ms`)
+  }
+
+  // ——— it goes to an endpoint ———
 
   onRoutable(exchange: Exchange): void {
     this.#waits.messageCame(exchange)
@@ -181,15 +183,12 @@ export class RequestService implements RequestStreamOwner {
     }
     if (candidates.admission !== undefined && !this.desk.admits(exchange, model, candidates, at)) return
     const compared: EndpointSlot[] | undefined = this.explainer.wants(exchange, at) ? [] : undefined
-    const key = keyOf(exchange, candidates.hashOn)
-    const adapter = adapterOf(exchange, candidates.adapter)
-    const ask: Ask = { now: at, draw: ports.draw, excluded: exchange.excluded, compared, key, adapter, prompt: exchange.scanner?.prompt }
+    const ask = askOf(exchange, candidates, at, ports.draw, compared)
     for (;;) {
-      const slot = this.#choose(exchange, model, candidates, ask)
+      const slot = this.#choosing.choose(exchange, model, candidates, ask)
       if (slot === undefined) {
         if (fallBack(exchange, ports.tally, this.desk)) return this.#attempt(exchange)
-        const pinned = exchange.scanner?.sequence !== undefined || (candidates.pin && key !== undefined)
-        const { reason, detail } = whyNobody(exchange, candidates, pinned)
+        const { reason, detail } = whyNobody(exchange, candidates, isPinned(exchange, candidates, ask))
         return this.#refuse(exchange, reason, detail)
       }
       const connection = ports.open(slot)
@@ -198,14 +197,17 @@ export class RequestService implements RequestStreamOwner {
         continue
       }
       if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
-      ports.tally.signals.note(loadAge(slot, at))
-      this.#ledger.charge(slot, at)
-      exchange.group = candidates
-      if (exchange.pass !== undefined) this.desk.charge(exchange.pass, at)
+      this.#books.charge(exchange, slot, candidates, at)
       if (candidates.hedge !== undefined && exchange.attempts === 0) this.#hedging.arm(exchange, candidates.hedge, candidates, at)
       exchange.attempt(connection, this.#headOf(exchange, at), slot, at)
       return this.#limit(exchange)
     }
+  }
+
+  /** Of the attempt that begins now. */
+  #headOf(exchange: Exchange, at: Millis): HeaderField[] {
+    const { deadline } = exchange
+    return headOf(exchange, deadline === undefined ? undefined : millis(deadline - at))
   }
 
   /** From here on the current attempt may take no longer than its model's row says. */
@@ -215,9 +217,32 @@ export class RequestService implements RequestStreamOwner {
       exchange.patience = new Patience(this.#wheel, this.now, timeouts, exchange, (what) => this.#onSlow(exchange, what))
   }
 
+  onWhole(exchange: Exchange): void {
+    this.shadows.cast(exchange)
+  }
+
+  // ——— it is answered ———
+
+  onAnswerBegan(exchange: Exchange): void {
+    this.#books.answerBegan(exchange)
+  }
+
+  onLocal(exchange: Exchange, message: Uint8Array): void {
+    this.#waits.messageCame(exchange)
+    const { method } = exchange
+    if (method.kind === 'local') this.#ports.answer(method.answer, valueText(method.upstreamPath), message, exchange)
+  }
+
+  #onSlow(exchange: Exchange, what: Impatience): void {
+    this.#ports.tally.slowAttempts++
+    if (!exchange.headSent) return exchange.giveUp(what)
+    if (exchange.waitsForServer) this.#books.settle(exchange, 'failure', undefined, true)
+    this.#refuse(exchange, 'upstream-slow', IMPATIENCE_WORDS[what])
+  }
+
   onOvertaken(exchange: Exchange, outcome: Outcome, burning: boolean): void {
     const { slot } = exchange
-    this.#settle(exchange, outcome, undefined, burning)
+    this.#books.settle(exchange, outcome, undefined, burning)
     if (slot !== undefined) exchange.excluded.push(slot)
     this.#ports.tally.hedgesWon++
     if (exchange.rival !== undefined) exchange.promote(exchange.rival)
@@ -229,42 +254,63 @@ export class RequestService implements RequestStreamOwner {
     this.#hedging.settle(exchange, rival, outcome, burning)
   }
 
-  /** Requests of one sequence, or of a session that is pinned, go to one endpoint; others wherever their model's policy says. */
-  #choose(exchange: Exchange, model: string, candidates: Candidates, ask: Ask): EndpointSlot | undefined {
-    const { excluded, scanner, lost } = exchange
-    const sequence = scanner?.sequence
-    if (sequence !== undefined) return this.#sequences.ownerOf(model, sequence, candidates, excluded)
-    if (candidates.pin && ask.key !== undefined) return this.#sessions.ownerOf(model, ask.key, candidates.tiers, excluded, lost)
-    return pick(candidates, ask)
+  // ——— an attempt fails ———
+
+  /** Nothing was promised to the client yet: another endpoint may do it, within bounds. */
+  onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void {
+    const { slot } = exchange
+    const verdict = judge(failure)
+    exchange.lost = failure.kind === 'unreachable' || failure.kind === 'broken'
+    this.#books.settle(exchange, verdict.outcome, undefined, failure.kind === 'slow')
+    if (slot !== undefined && failure.kind !== 'unprocessed') exchange.excluded.push(slot)
+    const among = { candidates: candidatesOf(exchange, this.#ports.routing()), budget: this.#budget, now: this.#ports.now() }
+    const pause = secondTry(exchange, failure, verdict, among)
+    if (pause !== undefined) return this.#tryAgain(exchange, pause)
+    if (mayFallBack(exchange, failure, verdict, this.#budget) && fallBack(exchange, this.#ports.tally, this.desk))
+      return this.#tryAgain(exchange, millis(0))
+    const detail = inWords(verdict, slot?.trouble ?? '', exchange.attempts)
+    if (failure.kind !== 'unavailable') return this.#refuse(exchange, verdict.reason, detail, verdict.status)
+    this.#refusals.complain(exchange, REFUSALS[verdict.reason].grpc, detail)
+    exchange.answerWhole(failure.fields, verdict.outcome)
   }
 
-  #onSlow(exchange: Exchange, what: Impatience): void {
-    this.#ports.tally.slowAttempts++
-    if (!exchange.headSent) return exchange.giveUp(what)
-    if (exchange.waitsForServer) this.#settle(exchange, 'failure', undefined, true)
-    this.#refuse(exchange, 'upstream-slow', IMPATIENCE_WORDS[what])
+  #tryAgain(exchange: Exchange, pause: Millis): void {
+    this.#ports.tally.retries++
+    if (pause === 0) return this.#attempt(exchange)
+    exchange.pause = this.#wheel.schedule(millis(this.#ports.now() + pause), () => this.#attempt(exchange))
   }
 
-  onWhole(exchange: Exchange): void {
-    this.shadows.cast(exchange)
+  // ——— it ends ———
+
+  onEnded(exchange: Exchange, end: ExchangeEnd): void {
+    this.#waits.end(exchange)
+    if (end.outcome === 'success') this.#budget.earn()
+    if (exchange.aim?.shadow !== undefined) this.shadows.skip()
+    this.#books.ended(exchange, end)
   }
 
-  onLocal(exchange: Exchange, message: Uint8Array): void {
-    this.#waits.messageCame(exchange)
-    const { method } = exchange
-    if (method.kind === 'local') this.#ports.answer(method.answer, valueText(method.upstreamPath), message, exchange)
+  expireIfDue(exchange: Exchange): boolean {
+    if (exchange.deadline === undefined || this.#ports.now() < exchange.deadline) return false
+    this.#onDeadline(exchange)
+    return true
+  }
+
+  #onDeadline(exchange: Exchange): void {
+    this.#refusals.count('deadline')
+    exchange.answerError(REFUSALS.deadline.grpc, DEADLINE_PASSED)
   }
 
   onRefused(exchange: Exchange, refusal: ScanRefusal): void {
     this.#refuse(exchange, refusal.reason, refusal.detail)
   }
 
-  // ——— several requests in one client stream ———
-
-  onOpened(_exchange: Exchange): void {
-    this.#ports.tally.requests++
-    this.#ports.tally.open++
+  #refuse(exchange: Exchange, reason: Reason, detail: string, status?: number, again?: Millis): void {
+    if (SAID_WITHIN_A_STREAM.has(reason) && isInferenceStream(exchange) && exchange.down instanceof Stream)
+      this.#carrySeveral(exchange, exchange.down)
+    this.#refusals.tell(exchange, reason, detail, status, again)
   }
+
+  // ——— several requests in one client stream ———
 
   onFurther(exchange: Exchange, stream: Stream): void {
     if (isInferenceStream(exchange)) this.#carrySeveral(exchange, stream)
@@ -276,144 +322,18 @@ export class RequestService implements RequestStreamOwner {
     const several = new RequestStream(stream, exchange, this)
     if (exchange.deadline === undefined) return
     several.timer = this.#wheel.schedule(exchange.deadline, () => {
-      this.#count('deadline')
+      this.#refusals.count('deadline')
       several.end(REFUSALS.deadline.grpc, DEADLINE_PASSED)
     })
   }
 
-  onRefusedOne(exchange: Exchange, reason: Reason, detail: string): void {
-    this.#refuse(exchange, reason, detail)
-  }
-
   onRefusedAll(reason: Reason): number {
-    this.#count(reason)
+    this.#refusals.count(reason)
     return REFUSALS[reason].grpc
   }
 
   onStreamOver(stream: RequestStream): void {
     if (stream.timer !== undefined) this.#wheel.cancel(stream.timer)
-  }
-
-  /** Nothing was promised to the client yet: another endpoint may do it, within bounds. */
-  onAttemptFailed(exchange: Exchange, failure: AttemptFailure): void {
-    const { slot } = exchange
-    const verdict = judge(failure)
-    exchange.lost = failure.kind === 'unreachable' || failure.kind === 'broken'
-    this.#settle(exchange, verdict.outcome, undefined, failure.kind === 'slow')
-    if (slot !== undefined && failure.kind !== 'unprocessed') exchange.excluded.push(slot)
-    const among = { candidates: candidatesOf(exchange, this.#ports.routing()), budget: this.#budget, now: this.#ports.now() }
-    const pause = secondTry(exchange, failure, verdict, among)
-    if (pause !== undefined) return this.#tryAgain(exchange, pause)
-    if (!forbidsRetry(failure) && this.#mayFallBack(exchange, verdict)) return this.#tryAgain(exchange, millis(0))
-    const trouble = slot !== undefined && LOST.includes(verdict.reason) && slot.trouble !== '' ? `: ${slot.trouble}` : ''
-    const detail = `${verdict.detail}${trouble}${exchange.attempts > 1 ? ` (attempt ${exchange.attempts})` : ''}`
-    if (failure.kind !== 'unavailable') return this.#refuse(exchange, verdict.reason, detail, verdict.status)
-    this.#complain(exchange, REFUSALS[verdict.reason].grpc, detail)
-    exchange.answerWhole(failure.fields, verdict.outcome)
-  }
-
-  #tryAgain(exchange: Exchange, pause: Millis): void {
-    this.#ports.tally.retries++
-    if (pause === 0) return this.#attempt(exchange)
-    exchange.pause = this.#wheel.schedule(millis(this.#ports.now() + pause), () => this.#attempt(exchange))
-  }
-
-  /** All that may be asked of the model itself was; another model costs the budget what another endpoint does. */
-  #mayFallBack(exchange: Exchange, verdict: Verdict): boolean {
-    if (!exchange.canRetry || REFUSALS[verdict.reason].retry !== 'elsewhere' || exchange.aim?.hasFallback !== true) return false
-    return (verdict.free || this.#budget.take()) && fallBack(exchange, this.#ports.tally, this.desk)
-  }
-
-  onAnswerBegan({ slot, group, dispatchedAt, attemptAt, decision, pass }: Exchange): void {
-    if (slot === undefined || group === undefined) return
-    const at = this.#ports.now()
-    const took = millis(at - attemptAt)
-    slot.firstByte.record(took, at)
-    this.#ports.outliers.beganAfter(slot, group, took)
-    group.firstBytes?.record(millis(at - dispatchedAt))
-    if (decision !== undefined) decision.firstByte = took
-    if (pass !== undefined) this.desk.answerBegan(pass, took, at)
-  }
-
-  expireIfDue(exchange: Exchange): boolean {
-    if (exchange.deadline === undefined || this.#ports.now() < exchange.deadline) return false
-    this.#onDeadline(exchange)
-    return true
-  }
-
-  onEnded(exchange: Exchange, end: ExchangeEnd): void {
-    const { tally } = this.#ports
-    this.#waits.end(exchange)
-    if (end.outcome === 'success') this.#budget.earn()
-    if (exchange.aim?.shadow !== undefined) this.shadows.skip()
-    const { slot } = exchange
-    this.#settle(exchange, end.outcome, end.status, end.burning)
-    if (end.trailers !== undefined && slot !== undefined) hearLoad(slot, end.trailers, tally, this.#ports.now())
-    tally.open--
-    tally.messagesOut += exchange.answers.messages
-    tally.byStatus[end.status] = (tally.byStatus[end.status] ?? 0) + 1
-    if (exchange.pass !== undefined) this.desk.ended(exchange, exchange.pass)
-  }
-
-  readonly answerFields = (exchange: Exchange): readonly HeaderField[] => (this.#options.nameEndpoints ? whoAnswered(exchange) : NO_FIELDS)
-
-  #settle(exchange: Exchange, outcome: Outcome, status: number | undefined, burning: boolean): void {
-    const { slot, group, pass } = exchange
-    if (slot === undefined) return
-    exchange.slot = undefined
-    exchange.patience?.cancel()
-    exchange.patience = undefined
-    const at = this.#ports.now()
-    this.#ledger.settle(slot, outcome, burning, at)
-    this.explainer.settle(exchange, outcome, status, at)
-    if (pass !== undefined) this.desk.settle(pass, outcome, millis(at - exchange.attemptAt))
-    if (group === undefined) return
-    const { outliers } = this.#ports
-    if (burning && exchange.waitsForServer && !exchange.answerBegan) outliers.silentFor(slot, group, millis(at - exchange.attemptAt))
-    outliers.score(slot, group, outcome, at)
-  }
-
-  /** `status` where the reason alone does not tell it; `again`: after which time another try may go better. */
-  #refuse(exchange: Exchange, reason: Reason, detail: string, status: number = REFUSALS[reason].grpc, again = USUAL_HINTS[reason]): void {
-    this.#count(reason)
-    if (REFUSALS[reason].retry !== 'never') this.#complain(exchange, status, detail)
-    if (SAID_WITHIN_A_STREAM.has(reason) && isInferenceStream(exchange) && exchange.down instanceof Stream)
-      this.#carrySeveral(exchange, exchange.down)
-    if (again === undefined) return exchange.answerError(status, detail)
-    const hint = retryHint(again, this.#ports.draw())
-    exchange.answerError(status, `${detail}; ${hint.words}`, hint.fields)
-  }
-
-  /** Refused before it became an exchange: nothing to settle. */
-  #refuseHead(stream: Stream, reason: Reason, detail: string): void {
-    this.#count(reason)
-    answerHead(stream, reason, detail)
-  }
-
-  #count(reason: Reason): void {
-    const { refusals } = this.#ports.tally
-    refusals[reason] = (refusals[reason] ?? 0) + 1
-  }
-
-  #complain(exchange: Exchange, status: number, detail: string): void {
-    const endpoints = exchange.excluded.map((slot) => slot.id)
-    this.#ports.complain({ path: exchange.head.path, model: modelOf(exchange), status, detail, attempts: exchange.attempts, endpoints })
-  }
-
-  #onDeadline(exchange: Exchange): void {
-    this.#count('deadline')
-    exchange.answerError(REFUSALS.deadline.grpc, DEADLINE_PASSED)
-  }
-
-  #onNoMessage(exchange: Exchange): void {
-    this.#ports.tally.firstMessageTimeouts++
-    this.#refuse(exchange, 'first-message-timeout', `no whole first message within ${limits.firstMessageTimeout} ms`)
-  }
-
-  /** Of the attempt that begins now. */
-  #headOf(exchange: Exchange, at: Millis): HeaderField[] {
-    const { deadline } = exchange
-    return headOf(exchange, deadline === undefined ? undefined : millis(deadline - at))
   }
 }
 
@@ -425,12 +345,6 @@ const SAID_WITHIN_A_STREAM: ReadonlySet<Reason> = new Set<Reason>(['unknown-mode
 
 const isInferenceStream = ({ method }: Exchange): boolean => method.kind === 'by-model' && method.streaming
 
-const USUAL_HINTS: Readonly<Partial<Record<Reason, Millis>>> = {
-  'no-ready-endpoint': limits.retryHintUsual,
-  'owner-unavailable': limits.retryHintUsual,
-}
 const DEADLINE_PASSED = 'the deadline passed'
 const NOTHING = new Uint8Array(0)
 const NO_FIELDS: readonly HeaderField[] = []
-/** Why the connection itself did not come about, or did not last, is worth telling. */
-const LOST: readonly Reason[] = ['upstream-unreachable', 'upstream-lost']

@@ -99,3 +99,12 @@ export function judge(failure: AttemptFailure): Verdict {
       return failure satisfies never
   }
 }
+
+/** Why the connection itself did not come about, or did not last, is worth telling. */
+const LOST: readonly Reason[] = ['upstream-unreachable', 'upstream-lost']
+
+/** `trouble`: what is known of the way to the server; empty when nothing is. */
+export function inWords({ reason, detail }: Verdict, trouble: string, attempts: number): string {
+  const why = LOST.includes(reason) && trouble !== '' ? `: ${trouble}` : ''
+  return `${detail}${why}${attempts > 1 ? ` (attempt ${attempts})` : ''}`
+}

@@ -23,6 +23,7 @@ import { outcomeOf, passedOn } from './answer-fields.ts'
 import { type AttemptFailure, failureOfHead, judge, LOSS_WORDS } from './attempt-failure.ts'
 import type { Downstream } from './downstream.ts'
 import type { ExchangeEnd, ExchangeOwner } from './exchange-owner.ts'
+import type { RequestMethod } from './identify.ts'
 import { RequestSide } from './request-side.ts'
 import { isBad, Rival } from './rival.ts'
 
@@ -55,7 +56,7 @@ export class Exchange extends RequestSide implements StreamSink {
   constructor(
     down: Downstream,
     head: RequestHead,
-    method: Exchange['method'],
+    method: RequestMethod,
     owner: ExchangeOwner,
     times: { readonly now: Millis; readonly deadline: Millis | undefined },
     scanner: RequestScanner | undefined,

@@ -7,7 +7,6 @@ import { limits } from '../../core/limits.ts'
 import type { Millis } from '../../core/units.ts'
 import type { Pass } from '../admission/pass.ts'
 import type { Timer } from '../admission/timer-wheel.ts'
-import type { Method } from '../grpc/methods.ts'
 import { MessageRenamer } from '../grpc/rename-message.ts'
 import type { RequestHead } from '../grpc/request-head.ts'
 import type { RequestScanner } from '../grpc/request-scanner.ts'
@@ -19,13 +18,14 @@ import { stepBeforeDispatch } from './before-dispatch.ts'
 import type { Downstream } from './downstream.ts'
 import type { Exchange } from './exchange.ts'
 import type { RequestOwner } from './exchange-owner.ts'
+import type { RequestMethod } from './identify.ts'
 import { KeptRequest } from './kept-request.ts'
 
 export abstract class RequestSide {
   /** The client's stream, or a lane of one that carries further requests. */
   down: Downstream
   readonly head: RequestHead
-  readonly method: Exclude<Method, { readonly kind: 'own' }> | { readonly kind: 'route'; readonly model: string }
+  readonly method: RequestMethod
   readonly arrivedAt: Millis
   readonly deadline: Millis | undefined
   readonly scanner: RequestScanner | undefined
@@ -55,7 +55,7 @@ export abstract class RequestSide {
   constructor(
     down: Downstream,
     head: RequestHead,
-    method: RequestSide['method'],
+    method: RequestMethod,
     times: { readonly now: Millis; readonly deadline: Millis | undefined },
     scanner: RequestScanner | undefined,
   ) {

@@ -26,8 +26,6 @@ import type { ExchangeOwner } from './exchange-owner.ts'
 export type RequestStreamOwner = ExchangeOwner & {
   /** A request of the stream begins. */
   onOpened(exchange: Exchange): void
-  /** It cannot be served; the others can. */
-  onRefusedOne(exchange: Exchange, reason: Reason, detail: string): void
   /** The whole stream cannot go on; answers the status that says so. */
   onRefusedAll(reason: Reason): number
   onStreamOver(stream: RequestStream): void
@@ -153,7 +151,7 @@ export class RequestStream implements StreamSink, MergeOwner {
     this.#down.returnCredit(skipped + this.#pending.length, true)
     this.#pending.clear()
     this.#target ??= this.#open(scanner).exchange
-    if (this.#target !== undefined && !this.#target.over) this.#owner.onRefusedOne(this.#target, reason, detail)
+    if (this.#target !== undefined && !this.#target.over) this.#owner.onRefused(this.#target, { reason, detail })
   }
 
   /** Where the message goes is known: to the upstream stream of its sequence, or to one of its own. */
@@ -194,7 +192,7 @@ export class RequestStream implements StreamSink, MergeOwner {
     const { exchange } = lane
     if (exchange === undefined) return
     this.#target = exchange
-    if (full) return this.#owner.onRefusedOne(exchange, 'too-many-requests', TOO_MANY)
+    if (full) return this.#owner.onRefused(exchange, { reason: 'too-many-requests', detail: TOO_MANY })
     this.#shareIfSequence(scanner, lane)
     this.#targetShared = lane.shared
     exchange.dispatchNow()

@@ -20,9 +20,6 @@ export function pushbackOf(fields: readonly HeaderField[]): Millis | 'never' | u
   return /^\d{1,9}$/.test(text) ? millis(Number(text)) : 'never'
 }
 
-/** No other attempt may follow, not at another model either. */
-export const forbidsRetry = (failure: AttemptFailure): boolean => failure.kind === 'unavailable' && pushbackOf(failure.fields) === 'never'
-
 /** The pause before the next attempt; undefined: there is none. It takes from the budget what it grants. */
 export function secondTry(
   exchange: Exchange,
@@ -42,4 +39,14 @@ export function secondTry(
   if (!verdict.free && !budget.take()) return undefined
   if (!untried) exchange.excluded.length = 0
   return pause
+}
+
+/**
+ * Whether another model may be asked, where the request has one to fall back to, once all that may be asked of its own has been: that costs the budget
+ * what another endpoint does.
+ */
+export function mayFallBack({ canRetry, aim }: Exchange, failure: AttemptFailure, verdict: Verdict, budget: RetryBudget): boolean {
+  if (failure.kind === 'unavailable' && pushbackOf(failure.fields) === 'never') return false
+  if (!canRetry || REFUSALS[verdict.reason].retry !== 'elsewhere' || aim?.hasFallback !== true) return false
+  return verdict.free || budget.take()
 }

@@ -66,7 +66,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'workers',
     about:
       'real, one worker under 32 calls on 8 connections beside two under twice as many: what a request costs more when workers share the work',
-    peers: ['millrace', 'millrace-2'],
+    peers: ['millrace', 'millrace-2', 'envoy', 'envoy-2'],
     load: (_, workers) => ['unary', '-conc', String(32 * workers), '-conns', String(8 * workers), '-size', '1024', '-caller'],
   },
   {

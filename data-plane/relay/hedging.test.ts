@@ -1,6 +1,8 @@
 /** Plays of requests that are sent twice: because an answer is late, or because a server said when to come again. */
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
+import type { Model } from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
 import { headerField } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
@@ -146,6 +148,111 @@ describe('an answer that is late', () => {
     expect(play.client.heard.at(-1)).toBe('1 trailers 0')
     play.ledger.expire(play.later())
     play.expectClean()
+  })
+})
+
+describe('under another name', () => {
+  const hedge = { afterMs: AFTER_MS }
+  const byAlias: StageOptions = { rows: [{ name: 'llm', policy: 'ROUND_ROBIN', aliases: ['the-long-name'], hedge }], nameEndpoints: true }
+  const bytesAt = (play: ReturnType<typeof stage>, name: string) => play.far(name).bytes.get(play.asked(name))
+  const late = (options: StageOptions, body: Uint8Array, path = INFER, names: readonly string[] = ['a', 'b', 'c']) => {
+    const play = stage(names, options)
+    const stream = play.send(path, body, true, headerField('content-length', String(body.length)))
+    const [first = ''] = play.served()
+    play.pass(AFTER_MS + 20)
+    return { ...play, stream, first, second: play.served().find((name) => name !== first) ?? '' }
+  }
+
+  test('the second endpoint is asked by its own name too, and either may win', () => {
+    for (const winner of ['first', 'second'] as const) {
+      const body = message('the-long-name', 90_000)
+      const play = late(byAlias, body)
+      for (const name of [play.first, play.second]) expect(bytesAt(play, name)).toEqual(Uint8Array.from(message('llm', 90_000)))
+      expect(play.far(play.second).heard).toEqual([expect.not.stringContaining(String(body.length)), '1 end'])
+      answer(play.asked(play[winner]), message('x'))
+      play.move()
+      expect(play.client.heard).toEqual([`1 head 200,application/grpc,${play[winner]},2,llm`, '1 trailers 0'])
+      play.ledger.expire(play.later())
+      play.expectClean()
+    }
+  })
+
+  test('a compressed request is inflated for both', () => {
+    const body = gzipSync(message('the-long-name', 3_000).subarray(5))
+    const framed = Buffer.concat([Buffer.from([1, 0, 0, body.length >>> 8, body.length & 0xff]), body])
+    const play = stage(['a', 'b'], byAlias)
+    play.send(INFER, framed, true, headerField('grpc-encoding', 'gzip'))
+    play.pass(AFTER_MS + 20)
+    for (const name of ['a', 'b']) expect(bytesAt(play, name)).toEqual(Uint8Array.from(message('llm', 3_000)))
+  })
+
+  test('what a slow endpoint has not taken waits for each by itself', () => {
+    const play = stage(['a', 'b'], byAlias)
+    for (const name of ['a', 'b']) play.far(name).hold = true
+    const stream = play.send(INFER, message('the-long-name', 150_000))
+    const [first = ''] = play.served()
+    const second = first === 'a' ? 'b' : 'a'
+    play.pass(AFTER_MS + 20)
+    expect([stream.waitingBytes, play.tally.hedges, play.served().length]).toEqual([0, 1, 2])
+    for (const name of [first, second]) {
+      const taken = bytesAt(play, name) as Uint8Array
+      expect(taken.length).toBeLessThan(150_000)
+      play.far(name).hold = false
+      play.asked(name).returnCredit(taken.length, true)
+      play.move()
+      expect(bytesAt(play, name)).toEqual(Uint8Array.from(message('llm', 150_000)))
+    }
+    answer(play.asked(second), message('x'))
+    play.move()
+    expect(play.client.heard.at(-1)).toBe('1 trailers 0')
+    play.ledger.expire(play.later())
+    play.expectClean()
+  })
+
+  test('when both have failed, a third endpoint is asked by its name as well', () => {
+    const play = late(byAlias, message('the-long-name', 5_000))
+    for (const name of [play.first, play.second]) {
+      play.asked(name).reset(ERROR.INTERNAL_ERROR)
+      play.move()
+    }
+    const third = play.served().find((name) => name !== play.first && name !== play.second) as string
+    expect(bytesAt(play, third)).toEqual(Uint8Array.from(message('llm', 5_000)))
+  })
+
+  test('each of several requests of a stream is hedged, too', () => {
+    const play = stage(['a', 'b', 'c'], { ...byAlias, kinds: { llm: 'decoupled' } })
+    play.send(STREAM, Buffer.concat([message('the-long-name'), message('the-long-name')]))
+    play.pass(AFTER_MS + 20)
+    expect([play.ledger.open, play.tally.hedges]).toEqual([4, 2])
+    for (const name of ['a', 'b', 'c'])
+      for (const one of play.far(name).requests) expect(play.far(name).bytes.get(one)).toEqual(Uint8Array.from(message('llm')))
+  })
+
+  const row = (name: string, more: Partial<Model> = {}): Model => ({ name, policy: 'ROUND_ROBIN', ...more })
+  const SMALL = { c: ['small'], d: ['small'] }
+  const ALL = { a: ['llm'], b: ['llm'], ...SMALL }
+  const to = { split: [{ model: 'small', weight: 1 }] }
+
+  test.each<[string, Readonly<Record<string, readonly string[]>>, Model[], number]>([
+    ['a split leads to one that asks for it', ALL, [row('llm', to), row('small', { hedge })], 1],
+    ['a split leads away from one that asks for it', ALL, [row('llm', { hedge, ...to }), row('small')], 0],
+    ['a fall-back that asks for it serves alone', SMALL, [row('llm', { fallbacks: ['small'] }), row('small', { hedge })], 1],
+    ['a fall-back serves in the place of one that asks for it', SMALL, [row('llm', { hedge, fallbacks: ['small'] }), row('small')], 0],
+  ])('the rule is that of the model that serves: %s', (_what, models, rows, hedges) => {
+    const play = late({ models, rows }, message('llm', 500), INFER, Object.keys(models))
+    expect([play.tally.hedges, play.first]).toEqual([hedges, expect.stringMatching(/[cd]/)])
+    for (const name of play.served()) expect(bytesAt(play, name)).toEqual(Uint8Array.from(message('small', 500)))
+  })
+
+  test('a request that fell back after a failure is not asked of the model that it left', () => {
+    const rows = [row('llm', { hedge, fallbacks: ['small'], retry: { attempts: 1 } }), row('small', { hedge })]
+    const play = stage(Object.keys(ALL), { models: ALL, rows })
+    play.send(INFER, message('llm'))
+    play.asked(play.served()[0] as string).reset(ERROR.REFUSED_STREAM)
+    play.move()
+    expect(play.served()).toEqual([expect.stringMatching(/[ab]/), expect.stringMatching(/[cd]/)])
+    play.pass(AFTER_MS + 20)
+    expect([play.served().length, play.tally.hedges]).toEqual([2, 0])
   })
 })
 

@@ -1,6 +1,6 @@
 /**
- * When a request whose answer is late is sent to a second endpoint: only where the model's row asks for it, since the request then runs twice; only once, when it
- * is whole and kept and nothing was promised to the client; only to an endpoint that serves; and only within the retry budget.
+ * When a request whose answer is late is sent to a second endpoint: only where the row of the model that serves it asks for it, since the request then runs
+ * twice; only once, when it is whole and kept and nothing was promised to the client; only to an endpoint that serves; and only within the retry budget.
  */
 import type { HedgeRule } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
@@ -55,7 +55,9 @@ export class Hedging {
 
   #compete(exchange: Exchange, group: Candidates): void {
     const { slot } = exchange
-    if (slot === undefined || exchange.rival !== undefined || !isWholeAndKept(exchange)) return
+    if (slot === undefined || exchange.rival !== undefined || !exchange.canRetry || !exchange.requestEnded) return
+    // It has fallen back to another model: this one's endpoints do not serve that.
+    if (exchange.group !== group) return
     const { now, draw, open, headOf, tally } = this.#ports
     const at = now()
     const other = pick(group, { now: at, draw, excluded: [...exchange.excluded, slot], compared: undefined })
@@ -78,6 +80,3 @@ export class Hedging {
     outliers.score(slot, exchange.group, outcome, at)
   }
 }
-
-/** What is kept is what its client wrote: a request that is renamed on its way is sent by one attempt at a time. */
-const isWholeAndKept = ({ canRetry, requestEnded, aim }: Exchange): boolean => canRetry && requestEnded && aim?.renames !== true

@@ -1,5 +1,6 @@
 /** The bytes of a request, kept for as long as it may have to be sent (again). A copy, bounded by itself and by what all requests of a worker keep. */
 import { limits } from '../../core/limits.ts'
+import type { MessageRenamer } from '../grpc/rename-message.ts'
 import { ByteQueue } from '../http2/byte-queue.ts'
 import type { Stream } from '../http2/stream.ts'
 
@@ -26,13 +27,14 @@ export class KeptRequest extends ByteQueue {
     this.clear()
   }
 
-  /** All there is of the request; answers how many bytes left at once. */
-  sendTo(up: Stream): number {
+  /** All there is of the request, under another name where there is a renamer; answers how many bytes left at once. */
+  sendTo(up: Stream, renamer: MessageRenamer | undefined): number {
     let given = 0
     let sent = 0
     this.forEach((chunk, start, end) => {
       given += end - start
-      sent += up.sendData(chunk, start, end, given === this.length)
+      const ends = given === this.length
+      sent += renamer === undefined ? up.sendData(chunk, start, end, ends) : renamer.pass(up, chunk, start, end, ends)
     })
     return sent
   }

@@ -158,7 +158,7 @@ export abstract class RequestSide {
     const length = kept === undefined ? 0 : kept.length
     this.up = up
     this.#sentUp = 0
-    this.#renamer = this.aim?.renames ? new MessageRenamer(this.aim.target, this.head.encoding, this.owner.openInflater) : undefined
+    this.#renamer = this.#newRenamer()
     let given = 0
     kept?.forEach((chunk, start, end) => {
       given += end - start
@@ -167,15 +167,19 @@ export abstract class RequestSide {
     if (length > limits.retryCopyMax) this.commit()
   }
 
-  /** All of a whole request goes to one more endpoint, beside the current attempt; answers how many bytes left at once. */
+  /** All of a whole request goes to one more endpoint, beside the current attempt; answers how many bytes left at once, as the client counts them. */
   protected sendBeside(up: Stream): number {
-    return this.#kept === undefined ? 0 : this.#kept.sendTo(up)
+    if (this.#kept === undefined) return 0
+    const renamer = this.#newRenamer()
+    const left = this.#kept.sendTo(up, renamer)
+    return left - (renamer?.grown ?? 0)
   }
 
-  /** The endpoint beside goes on as the only one, with so many bytes that have left towards it. */
+  /** The endpoint beside goes on as the only one, with so many of the client's bytes that have left towards it. */
   protected goOnWith(up: Stream, sent: number): void {
     this.up = up
     this.#sentUp = sent
+    this.#renamer = undefined
   }
 
   /** From here on the request cannot be sent a second time. */
@@ -199,6 +203,10 @@ export abstract class RequestSide {
     this.commit()
     // The client's stream goes on: what nobody will send must not narrow its window.
     if (this.#laned) this.down.returnCredit(this.#received - this.#credited, true)
+  }
+
+  #newRenamer(): MessageRenamer | undefined {
+    return this.aim?.renames ? new MessageRenamer(this.aim.target, this.head.encoding, this.owner.openInflater) : undefined
   }
 
   #keep(source: Uint8Array, start: number, end: number): void {

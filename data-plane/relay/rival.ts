@@ -19,7 +19,7 @@ export class Rival implements StreamSink {
   readonly slot: EndpointSlot
   readonly startedAt: Millis
   readonly up: Stream
-  /** Bytes of the request that have left. */
+  /** Bytes of the request that have left, as the client counts them: under another name a request has another length. */
   sent = 0
   readonly #exchange: Exchange
   readonly #owner: ExchangeOwner

@@ -15,7 +15,10 @@ export const PATHS = {
 } as const
 export type Kind = keyof typeof PATHS
 
-const MODEL = Buffer.from([0x0a, 3, 0x6c, 0x6c, 0x6d])
+/** By its own name, and by another that is longer. */
+export const MODEL = 'llm'
+export const ALIAS = 'chat'
+const naming = (model: string): Buffer => Buffer.from([0x0a, model.length, ...Buffer.from(model)])
 const OK_HEAD = [headerField(':status', '200'), headerField('content-type', 'application/grpc')]
 const PIECE_MAX = 500_000
 
@@ -35,8 +38,14 @@ function noise(draw: Draw): Uint8Array {
   return NOISE.subarray(from, from + length)
 }
 
-/** A message with what field 7 of a request, or field 2 of a stream's answer, holds. */
-const requestMessage = (draw: Draw): Buffer => framed(MODEL, 0x3a, noise(draw))
+/** A request, with what its field 7 holds, as a client sends it and as servers are to get it. Up to `known`, where field 7 begins, they differ. */
+type Request = { readonly bytes: Buffer; readonly served: Buffer; readonly known: number }
+function requestMessage(draw: Draw, model: string): Request {
+  const body = noise(draw)
+  return { bytes: framed(naming(model), 0x3a, body), served: framed(naming(MODEL), 0x3a, body), known: 5 + naming(model).length + 1 }
+}
+
+/** With what field 2 of a stream's answer holds. */
 function answerMessage(draw: Draw): Buffer {
   const bytes = noise(draw)
   const inner = Buffer.concat([Buffer.from([0x32, ...varint(bytes.length)]), bytes])
@@ -50,12 +59,18 @@ const textOf = (fields: readonly HeaderField[], name: string): string | undefine
 
 export class Call implements StreamSink {
   readonly kind: Kind
+  /** What the client has sent, as servers are to get it. */
   readonly sent: Buffer[] = []
   readonly attempts: Attempt[] = []
   readonly stream: Stream
   messages = 0
-  /** The rest of a message that has been begun. */
+  /** The message that was begun last. */
+  #request: Request | undefined
+  /** Bytes of a request by another name that the client has sent. */
+  #given = 0
+  /** What is still to come of a message that has been begun. */
   rest: Buffer | undefined
+  readonly #model: string
   halfClosed = false
   cancelled = false
   /** How the client was told that it is over. */
@@ -67,6 +82,7 @@ export class Call implements StreamSink {
   constructor(kind: Kind, open: (fields: HeaderField[], end: boolean) => Stream, id: number, draw: Draw) {
     this.kind = kind
     this.hold = draw.oneIn(3)
+    this.#model = kind !== 'route' && draw.oneIn(3) ? ALIAS : MODEL
     const timeout = draw.oneIn(6) ? [headerField('grpc-timeout', `${draw.between(1, 5_000)}m`)] : []
     this.halfClosed = kind !== 'infer' && draw.oneIn(15)
     const fields = [
@@ -87,7 +103,8 @@ export class Call implements StreamSink {
     if (this.rest === undefined) {
       // Several messages on one stream may go to several servers; what is held against one attempt here is the stream of one.
       if (this.kind !== 'route' && this.messages > 0) return this.halfClose()
-      this.rest = requestMessage(draw)
+      this.#request = requestMessage(draw, this.#model)
+      this.rest = this.#request.bytes
       this.messages++
     }
     const count = whole ? this.rest.length : Math.min(this.rest.length, draw.size(PIECE_MAX) + 1)
@@ -104,10 +121,21 @@ export class Call implements StreamSink {
   }
 
   #give(piece: Buffer, last: boolean): void {
-    this.sent.push(piece)
-    for (const attempt of this.attempts) attempt.expected.sent(piece)
+    const served = this.#servedOf(piece)
+    this.sent.push(served)
+    for (const attempt of this.attempts) attempt.expected.sent(served)
     this.halfClosed = last
     this.stream.sendData(piece, 0, piece.length, last)
+  }
+
+  /** Under another name nothing goes on before it is known that no more names follow. */
+  #servedOf(piece: Buffer): Buffer {
+    if (this.#model === MODEL || this.#request === undefined || piece.length === 0) return piece
+    const { bytes, served, known } = this.#request
+    const at = (sent: number): number => (sent < known ? 0 : sent - bytes.length + served.length)
+    const from = this.#given
+    this.#given += piece.length
+    return served.subarray(at(from), at(this.#given))
   }
 
   cancel(): void {

@@ -1,5 +1,5 @@
 /**
- * The relay as a whole between a client and three servers in memory: calls of every shape, pauses, cancels, servers that refuse, break, go away or
+ * The relay as a whole between a client and three servers in memory: calls of every shape and by another name, pauses, cancels, servers that refuse, break, go away or
  * take nothing, or say when to come again, answers so late that a second server is asked, deadlines. In the end every call has ended once, nothing is charged, kept or queued, and no byte came twice or out of order.
  */
 import { limits } from '../../core/limits.ts'
@@ -7,7 +7,7 @@ import { EMPTY_SNAPSHOT, type Endpoint } from '../../core/mesh-snapshot.ts'
 import type { HeaderField } from '../../data-plane/http2/header-field.ts'
 import type { Stream } from '../../data-plane/http2/stream.ts'
 import type { Draw } from './draw.ts'
-import { Attempt, Call, type Kind } from './relay-call.ts'
+import { ALIAS, Attempt, Call, type Kind, MODEL } from './relay-call.ts'
 import { RelayStage, type Scene } from './relay-stage.ts'
 import { type Counts, must, type Play, type Target } from './target.ts'
 
@@ -18,13 +18,13 @@ const ATTEMPTS_MAX = 4
 const ROUNDS_MAX = 3_000
 
 const endpoint = (id: string): Endpoint => ({
-  ...{ id, node: id, zone: '', address: '127.0.0.1:1', protocol: 'KSERVE_GRPC', models: ['llm'] },
+  ...{ id, node: id, zone: '', address: '127.0.0.1:1', protocol: 'KSERVE_GRPC', models: [MODEL] },
   ...{ weight: 100, state: 'READY', freshness: 'fresh', capacity: 0 },
 })
 const SNAPSHOT = {
   ...EMPTY_SNAPSHOT,
-  models: [{ name: 'llm', policy: 'ROUND_ROBIN' as const, retry: { attempts: ATTEMPTS_MAX }, hedge: { afterMs: 300 } }],
-  routes: [{ prefix: '/any.Service/', model: 'llm' }],
+  models: [{ name: MODEL, aliases: [ALIAS], policy: 'ROUND_ROBIN' as const, retry: { attempts: ATTEMPTS_MAX }, hedge: { afterMs: 300 } }],
+  routes: [{ prefix: '/any.Service/', model: MODEL }],
   endpoints: SERVERS.map(endpoint),
 }
 
@@ -163,7 +163,7 @@ class RelayPlay implements Play {
 
 export const relayTarget: Target = {
   name: 'relay',
-  about: 'the relay between a client and three servers: retries, hedges, pushback, cancels, losses, deadlines, slow readers',
+  about: 'the relay between a client and three servers: retries, hedges, other names, pushback, cancels, losses, deadlines, slow readers',
   stepsMax: 200,
   weights: {
     ...{ call: 10, send: 20, close: 3, cancel: 1.5, begin: 4, answer: 20, finish: 6, misbehave: 2, release: 4 },

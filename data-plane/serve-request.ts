@@ -197,8 +197,8 @@ export class RequestService implements RequestStreamOwner {
         continue
       }
       if (compared !== undefined) this.explainer.note(exchange, model, ports.routing().version, candidates, ask, slot)
+      if (candidates.hedge !== undefined && exchange.group !== candidates) this.#hedging.arm(exchange, candidates.hedge, candidates, at)
       this.#books.charge(exchange, slot, candidates, at)
-      if (candidates.hedge !== undefined && exchange.attempts === 0) this.#hedging.arm(exchange, candidates.hedge, candidates, at)
       exchange.attempt(connection, this.#headOf(exchange, at), slot, at)
       return this.#limit(exchange)
     }

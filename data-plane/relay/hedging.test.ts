@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
-import type { Model } from '../../core/mesh-snapshot.ts'
+import type { HedgeRule, Model } from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
 import { headerField } from '../http2/header-field.ts'
 import { ERROR } from '../http2/protocol.ts'
@@ -244,8 +244,11 @@ describe('under another name', () => {
     for (const name of play.served()) expect(bytesAt(play, name)).toEqual(Uint8Array.from(message('small', 500)))
   })
 
-  test('a request that fell back after a failure is not asked of the model that it left', () => {
-    const rows = [row('llm', { hedge, fallbacks: ['small'], retry: { attempts: 1 } }), row('small', { hedge })]
+  test.each<[string, HedgeRule | undefined, number]>([
+    ['by the rule of that model', { afterMs: 2 * AFTER_MS }, 1],
+    ['not where that model does not ask for it', undefined, 0],
+  ])('a request that fell back after a failure is asked of the model that it fell back to alone: %s', (_what, rule, hedges) => {
+    const rows = [row('llm', { hedge, fallbacks: ['small'], retry: { attempts: 1 } }), row('small', { hedge: rule })]
     const play = stage(Object.keys(ALL), { models: ALL, rows })
     play.send(INFER, message('llm'))
     play.asked(play.served()[0] as string).reset(ERROR.REFUSED_STREAM)
@@ -253,6 +256,14 @@ describe('under another name', () => {
     expect(play.served()).toEqual([expect.stringMatching(/[ab]/), expect.stringMatching(/[cd]/)])
     play.pass(AFTER_MS + 20)
     expect([play.served().length, play.tally.hedges]).toEqual([2, 0])
+    play.pass(AFTER_MS + 20)
+    expect([play.served().length, play.tally.hedges]).toEqual([2 + hedges, hedges])
+    const asked = play.served().filter((name) => name in SMALL)
+    for (const name of asked) expect(bytesAt(play, name)).toEqual(Uint8Array.from(message('small')))
+    answer(play.asked(asked[0] as string), message('x'))
+    play.move()
+    play.ledger.expire(play.later())
+    play.expectClean()
   })
 })
 

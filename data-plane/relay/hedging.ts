@@ -1,6 +1,6 @@
 /**
  * When a request whose answer is late is sent to a second endpoint: only where the row of the model that serves it asks for it, since the request then runs
- * twice; only once, when it is whole and kept and nothing was promised to the client; only to an endpoint that serves; and only within the retry budget.
+ * twice; only once for each model that it goes to, when it is whole and kept and nothing was promised to the client; only to an endpoint that serves; and only within the retry budget.
  */
 import type { HedgeRule } from '../../core/mesh-snapshot.ts'
 import { type Millis, millis } from '../../core/units.ts'
@@ -45,10 +45,11 @@ export class Hedging {
     this.#budget = budget
   }
 
-  /** The first attempt begins. */
+  /** The first attempt at a model begins: the one that is asked for, or one that it gives way to. */
   arm(exchange: Exchange, rule: HedgeRule, group: Candidates, now: Millis): void {
     // A server keeps the state of a sequence: its requests run in one place, once.
     if (exchange.method.kind === 'any' || exchange.scanner?.sequence !== undefined) return
+    if (exchange.hedgeTimer !== undefined) this.#wheel.cancel(exchange.hedgeTimer)
     const delay = hedgeDelay(rule, group)
     if (delay !== undefined) exchange.hedgeTimer = this.#wheel.schedule(millis(now + delay), () => this.#compete(exchange, group))
   }
@@ -56,7 +57,7 @@ export class Hedging {
   #compete(exchange: Exchange, group: Candidates): void {
     const { slot } = exchange
     if (slot === undefined || exchange.rival !== undefined || !exchange.canRetry || !exchange.requestEnded) return
-    // It has fallen back to another model: this one's endpoints do not serve that.
+    // It has given way to another model: this one's endpoints do not serve that.
     if (exchange.group !== group) return
     const { now, draw, open, headOf, tally } = this.#ports
     const at = now()

@@ -187,6 +187,7 @@ function forgetNode(state: ControlState, node: NodeRecord, now: Millis): void {
   state.odd.delete(nodeId)
   state.doubts.forget(nodeId)
   state.contenders.delete(nodeId)
+  state.agenda.forget(nodeId)
   state.change.nodes.add(nodeId)
   for (const id of node.endpoints.keys()) removeEndpoint(state, nodeId, id, now)
   for (const other of state.silence.forget(nodeId, now)) reconsider(state, other, now)

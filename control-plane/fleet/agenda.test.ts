@@ -19,3 +19,19 @@ test('a date in the past is due at once, not never', () => {
   agenda.lookBy('a', millis(0))
   expect(agenda.takeDue(millis(5_050))).toEqual(['a'])
 })
+
+test('who was looked at and comes back to a slot where it stood before is looked at once', () => {
+  const agenda = new Agenda(millis(0))
+  agenda.lookBy('a', millis(1_000))
+  agenda.lookBy('a', millis(300))
+  expect(agenda.takeDue(millis(350))).toEqual(['a'])
+  agenda.lookBy('a', millis(1_000))
+  expect(agenda.takeDue(millis(2_000))).toEqual(['a'])
+})
+
+test('who is forgotten is not looked at', () => {
+  const agenda = new Agenda(millis(0))
+  agenda.lookBy('a', millis(300))
+  agenda.forget('a')
+  expect(agenda.takeDue(millis(1_000))).toEqual([])
+})

@@ -6,9 +6,13 @@ import type { Millis } from '../../core/units.ts'
 
 const SLOT_MS = 50
 
+/** In place of a slot: it was looked at, and is not to be looked at again yet. Taking names out and in all the time would make the map anew all the time. */
+const NOT_DUE = -1
+
 export class Agenda {
   readonly #slotOf = new Map<string, number>()
-  readonly #slots = new Map<number, Set<string>>()
+  /** A name stands also where it stood before it was moved to an earlier slot. */
+  readonly #slots = new Map<number, string[]>()
   #taken: number
 
   constructor(now: Millis) {
@@ -18,13 +22,16 @@ export class Agenda {
   /** Looks at `key` at `at` or up to a slot later, unless it is to be looked at earlier anyway. */
   lookBy(key: string, at: Millis): void {
     const slot = Math.max(Math.ceil(at / SLOT_MS), this.#taken + 1)
-    const before = this.#slotOf.get(key)
-    if (before !== undefined && before <= slot) return
-    if (before !== undefined) this.#slots.get(before)?.delete(key)
+    const before = this.#slotOf.get(key) ?? NOT_DUE
+    if (before !== NOT_DUE && before <= slot) return
     this.#slotOf.set(key, slot)
     const keys = this.#slots.get(slot)
-    if (keys === undefined) this.#slots.set(slot, new Set([key]))
-    else keys.add(key)
+    if (keys === undefined) this.#slots.set(slot, [key])
+    else keys.push(key)
+  }
+
+  forget(key: string): void {
+    this.#slotOf.delete(key)
   }
 
   takeDue(now: Millis): string[] {
@@ -33,7 +40,8 @@ export class Agenda {
     while (this.#taken < last) {
       this.#taken++
       for (const key of this.#slots.get(this.#taken) ?? []) {
-        this.#slotOf.delete(key)
+        if (this.#slotOf.get(key) !== this.#taken) continue
+        this.#slotOf.set(key, NOT_DUE)
         due.push(key)
       }
       this.#slots.delete(this.#taken)

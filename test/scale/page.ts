@@ -2,7 +2,7 @@
 import { showNumber, table } from '../../core/show/table.ts'
 import { ABOUT, TABLES, type TableName } from './plans.ts'
 import type { LatencyRow, ScaleRow, ScaleRun } from './records.ts'
-import { NOT_REACHED, TRIED } from './tried.ts'
+import { NODE_WEIGHT, NOT_REACHED, TRIED } from './tried.ts'
 
 type Column = readonly [head: string, read: (row: ScaleRow) => string]
 
@@ -86,6 +86,16 @@ ${latencyPart(run.latency)}## What was tried
 ${table(
   ['what', 'before', 'after', 'measured as'],
   TRIED.map((row) => [...row]),
+)}
+
+## What a node weighs
+
+Bytes on the heap that a control plane holds of one node, after a full collection: eight GPUs, every fourth node has two servers. Before and after what agents say of
+GPUs was kept in bytes.
+
+${table(
+  ['what', 'before', 'after'],
+  NODE_WEIGHT.map((row) => [...row]),
 )}
 
 ## Not reached

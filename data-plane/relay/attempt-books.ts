@@ -50,7 +50,9 @@ export class AttemptBooks {
   }
 
   answerBegan({ slot, group, dispatchedAt, attemptAt, decision, pass }: Exchange): void {
-    if (slot === undefined || group === undefined) return
+    if (slot === undefined) return
+    this.#ledger.answered(slot)
+    if (group === undefined) return
     const at = this.#ports.now()
     const took = millis(at - attemptAt)
     slot.firstByte.record(took, at)
@@ -68,7 +70,7 @@ export class AttemptBooks {
     exchange.patience?.cancel()
     exchange.patience = undefined
     const at = this.#ports.now()
-    this.#ledger.settle(slot, outcome, burning, at)
+    this.#ledger.settle(slot, outcome, burning, exchange.answerBegan, at)
     this.#explainer.settle(exchange, outcome, status, at)
     if (pass !== undefined) this.#desk.settle(pass, outcome, millis(at - exchange.attemptAt))
     if (group === undefined) return

@@ -74,7 +74,7 @@ export class Hedging {
   settle(exchange: Exchange, { slot, startedAt }: Rival, outcome: Outcome, burning: boolean): void {
     if (isBad(outcome)) exchange.excluded.push(slot)
     const at = this.#ports.now()
-    this.#ledger.settle(slot, outcome, burning, at)
+    this.#ledger.settle(slot, outcome, burning, false, at)
     if (exchange.group === undefined) return
     const { outliers } = this.#ports
     if (burning) outliers.silentFor(slot, exchange.group, millis(at - startedAt))

@@ -100,8 +100,10 @@ export class Shadows implements ExchangeOwner {
   }
 
   onAnswerBegan({ slot, attemptAt }: Exchange): void {
+    if (slot === undefined) return
     const at = this.#ports.now()
-    slot?.firstByte.record(millis(at - attemptAt), at)
+    this.#ledger.answered(slot)
+    slot.firstByte.record(millis(at - attemptAt), at)
   }
 
   expireIfDue(shadow: Exchange): boolean {
@@ -134,7 +136,7 @@ export class Shadows implements ExchangeOwner {
     const { slot } = shadow
     if (slot === undefined) return
     shadow.slot = undefined
-    this.#ledger.settle(slot, outcome, burning, this.#ports.now())
+    this.#ledger.settle(slot, outcome, burning, shadow.answerBegan, this.#ports.now())
   }
 }
 

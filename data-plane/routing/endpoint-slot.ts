@@ -14,8 +14,11 @@ export class EndpointSlot {
   inFlight = 0
   /** Cancelled, and perhaps still at work on the endpoint. */
   burning = 0
-  /** Open attempts and burning of this proxy's other workers. */
+  /** Of those in flight, the ones whose answer has not begun. */
+  unanswered = 0
+  /** Open attempts and burning of this proxy's other workers, and how many of those are unanswered. */
   elsewhere = 0
+  unansweredElsewhere = 0
   load: DatedLoad | undefined
   /** What the teller told, while `load` holds younger words of the server's own. */
   #told: LoadVector | undefined
@@ -70,6 +73,11 @@ export class EndpointSlot {
     return this.inFlight + this.burning + this.elsewhere
   }
 
+  /** Of these, the ones whose answer has not begun: they wait, or are being read. */
+  get unbegun(): number {
+    return this.unanswered + this.unansweredElsewhere
+  }
+
   /** Why this worker keeps away from it. */
   get awayFor(): AwayReason | undefined {
     return this.ejected ? 'connection' : this.outlier
@@ -86,9 +94,10 @@ export class EndpointSlot {
     this.#history.note(this.charged, now)
   }
 
-  holdElsewhere(charged: number, now: Millis): void {
+  holdElsewhere(charged: number, unanswered: number, now: Millis): void {
     this.noteCharge(now)
     this.elsewhere = charged
+    this.unansweredElsewhere = unanswered
   }
 
   /** Undefined: not known. */

@@ -16,18 +16,20 @@ const NOW = 10_000
 type Known = Partial<Endpoint> & {
   readonly load?: LoadVector
   readonly ageMs?: number
-  /** Sent by us long before the sample, and since. */
+  /** Sent by us long before the sample, and since; of these, how many were answered at least in part. */
   readonly held?: number
   readonly since?: number
+  readonly begun?: number
   readonly firstByteMs?: number
 }
 
-function known(id: string, { load, ageMs = 0, held = 0, since = 0, firstByteMs, ...more }: Known): EndpointSlot {
+function known(id: string, { load, ageMs = 0, held = 0, since = 0, begun = 0, firstByteMs, ...more }: Known): EndpointSlot {
   const one = slot(id, more)
   const ledger = new Ledger()
   for (let i = 0; i < held; i++) ledger.charge(one, millis(0))
   if (load !== undefined) tell(one, load, NOW - ageMs)
   for (let i = 0; i < since; i++) ledger.charge(one, millis(NOW))
+  for (let i = 0; i < begun; i++) ledger.answered(one)
   if (firstByteMs !== undefined) one.firstByte.record(millis(firstByteMs), millis(NOW))
   return one
 }
@@ -81,6 +83,25 @@ describe('of two endpoints, the one chosen is', () => {
     ['the one with fewer requests, when neither tells anything', { held: 3 }, {}, 'b'],
     ['not the one that says it is idle while we hold ten', { load: idle, held: 10 }, { load: { queueDepth: 0, running: 3 }, held: 3 }, 'b'],
     [
+      'the one that answers three of ours, not the one where one waits for its answer',
+      { load: full(0), capacity: 8, held: 1 },
+      { load: full(0), capacity: 8, held: 3, begun: 3 },
+      'b',
+    ],
+    ['the same without reports', { held: 1 }, { held: 3, begun: 3 }, 'b'],
+    [
+      'the one that had a short queue a second ago and places to spare, since that has been read by now',
+      { load: full(2), ageMs: 1_000, capacity: 8 },
+      { load: full(0), ageMs: 1_000, capacity: 8, since: 2 },
+      'a',
+    ],
+    [
+      'not that one, when its memory is short: then it is memory that they wait for',
+      { load: { ...full(2), kvCacheUse: 0.8 }, ageMs: 1_000, capacity: 8, weight: 1 },
+      { load: full(0), ageMs: 1_000, capacity: 8, since: 2 },
+      'b',
+    ],
+    [
       'either, when old reports differ by less than their ages',
       { load: full(1), ageMs: 1_500, weight: 1_000 },
       { load: idle, ageMs: 1_500, weight: 1_000 },
@@ -98,14 +119,15 @@ test.each<readonly [string, Known, number]>([
   ['and the request itself, where it is known that no place is free', { load: full(5) }, 6],
   ['less its free places', { load: full(0), capacity: 8, since: 2 }, -1],
   ['what we sent before the sample is in it', { load: full(2), held: 6, capacity: 4 }, 3],
+  ['in a queue beside free places it passes as its report ages', { load: full(3), capacity: 12, ageMs: 500 }, 0],
   ['what the sample does not hold yet is ours all the same', { load: idle, held: 2, since: 3, capacity: 4 }, 2],
 ])('requests ahead are %s', (_what, about, ahead) => {
-  expect(requestsAhead(known('a', about))).toBe(ahead)
+  expect(requestsAhead(known('a', about), millis(NOW))).toBe(ahead)
 })
 
 test('a wait is requests by pace, and a KV cache that fills weighs ever more', () => {
-  expect(expectedWait(known('a', { load: { queueDepth: 6 } }), 2)).toBe(3)
-  const wait = (kvCacheUse: number) => expectedWait(known('a', { load: { queueDepth: 0, kvCacheUse } }), 2)
+  expect(expectedWait(known('a', { load: { queueDepth: 6 } }), 2, millis(NOW))).toBe(3)
+  const wait = (kvCacheUse: number) => expectedWait(known('a', { load: { queueDepth: 0, kvCacheUse } }), 2, millis(NOW))
   expect([wait(0), wait(0.5), wait(0.9)].map((seconds) => Math.round(seconds * 100) / 100)).toEqual([0, 0.15, 1.35])
   expect(wait(7), 'a use that cannot be').toBeCloseTo(149.85)
 })

@@ -1,6 +1,7 @@
 /**
  * The local and exact account of what this worker has running where. An endpoint is charged when it is chosen and settled once, when the attempt
- * ends, whatever ends it. Invariant: the sum of all charges = open upstream attempts + burning.
+ * ends, whatever ends it. Invariants: the sum of all charges = open upstream attempts + burning; unanswered are those open attempts of whose answer no byte
+ * has come.
  */
 import { assert } from '../../core/assert.ts'
 import { limits } from '../../core/limits.ts'
@@ -27,15 +28,24 @@ export class Ledger {
   charge(slot: EndpointSlot, now: Millis): void {
     slot.noteCharge(now)
     slot.inFlight++
+    slot.unanswered++
     this.open++
     if (!slot.touched) this.touch(slot)
   }
 
-  /** `burning`: the endpoint was told to stop and has not confirmed it; it stays charged until the limit passes. */
-  settle(slot: EndpointSlot, outcome: Outcome, burning: boolean, now: Millis): void {
+  /** The first byte of an attempt's answer has come; once, before it is settled. */
+  answered(slot: EndpointSlot): void {
+    assert(slot.unanswered > 0, 'an answer begins once')
+    slot.unanswered--
+    if (!slot.touched) this.touch(slot)
+  }
+
+  /** `burning`: the endpoint was told to stop and has not confirmed it; it stays charged until the limit passes. `answered`: its answer had begun. */
+  settle(slot: EndpointSlot, outcome: Outcome, burning: boolean, answered: boolean, now: Millis): void {
     assert(slot.inFlight > 0, 'a charge is settled once')
     slot.noteCharge(now)
     slot.inFlight--
+    if (!answered) slot.unanswered--
     this.open--
     if (outcome === 'success') slot.successes++
     else if (outcome === 'backpressure') slot.backpressures++

@@ -101,7 +101,7 @@ describe('PEAK_EWMA', () => {
     const [broken, slow] = [held('broken', 5, 0), held('slow', 200, 0)]
     const ledger = new Ledger()
     ledger.charge(broken, millis(0))
-    ledger.settle(broken, 'failure', false, millis(1))
+    ledger.settle(broken, 'failure', false, false, millis(1))
     const policy = createPolicy('PEAK_EWMA')
     expect(policy.choose(createPool([broken, slow]), ask(1)).id).toBe('slow')
   })

@@ -13,18 +13,29 @@ class Account {
   failures = 0
   /** Workers that keep away from it. */
   ejected = 0
+  /** Of those in flight. */
+  unanswered = 0
 
   get charged(): number {
     return this.inFlight + this.burning
   }
 
-  add(inFlight: number, burning: number, successes: number, backpressures: number, failures: number, ejected: number): void {
+  add(
+    inFlight: number,
+    burning: number,
+    successes: number,
+    backpressures: number,
+    failures: number,
+    ejected: number,
+    unanswered: number,
+  ): void {
     this.inFlight += inFlight
     this.burning += burning
     this.successes += successes
     this.backpressures += backpressures
     this.failures += failures
     this.ejected += ejected
+    this.unanswered += unanswered
   }
 }
 
@@ -81,7 +92,7 @@ export class LedgerSums {
         worker.set(id, own)
       }
       const at = row * COLUMNS
-      const charged = own.charged
+      const { charged, unanswered } = own
       this.#add(
         id,
         sum,
@@ -92,8 +103,9 @@ export class LedgerSums {
         (numbers[at + 3] as number) - own.backpressures,
         (numbers[at + 4] as number) - own.failures,
         (numbers[at + 5] as number) - own.ejected,
+        (numbers[at + 6] as number) - own.unanswered,
       )
-      if (own.charged !== charged) recharged.push(id)
+      if (own.charged !== charged || own.unanswered !== unanswered) recharged.push(id)
     }
     return recharged
   }
@@ -105,15 +117,17 @@ export class LedgerSums {
       const sum = this.#sums.get(id)
       if (sum === undefined) continue
       if (own.charged > 0) recharged.push(id)
-      this.#add(id, sum, own, -own.inFlight, -own.burning, 0, 0, 0, -own.ejected)
+      this.#add(id, sum, own, -own.inFlight, -own.burning, 0, 0, 0, -own.ejected, -own.unanswered)
     }
     worker.clear()
     return recharged
   }
 
   /** What the proxy holds against an endpoint beyond what this worker does. */
-  elsewhere(id: string, worker: WorkerAccounts): number {
-    return (this.#sums.get(id)?.account.charged ?? 0) - (worker.get(id)?.charged ?? 0)
+  elsewhere(id: string, worker: WorkerAccounts): readonly [charged: number, unanswered: number] {
+    const all = this.#sums.get(id)?.account
+    const own = worker.get(id)
+    return [(all?.charged ?? 0) - (own?.charged ?? 0), (all?.unanswered ?? 0) - (own?.unanswered ?? 0)]
   }
 
   /** Endpoints on which something runs. */
@@ -148,7 +162,7 @@ export class LedgerSums {
 
   /** What it holds is not theirs any more; what was counted with them stays theirs, so that no counter falls. */
   #leaveOthers({ account }: Sum): void {
-    this.#others.add(-account.inFlight, -account.burning, 0, 0, 0, -account.ejected)
+    this.#others.add(-account.inFlight, -account.burning, 0, 0, 0, -account.ejected, -account.unanswered)
   }
 
   /** Once for all that were forgotten: to find the first of a set that has lost many costs as much as those it lost. */
@@ -161,16 +175,16 @@ export class LedgerSums {
       this.#shown.add(id)
       this.#leaveOthers(sum)
       sum.before = new Account()
-      sum.before.add(0, 0, sum.account.successes, sum.account.backpressures, sum.account.failures, 0)
+      sum.before.add(0, 0, sum.account.successes, sum.account.backpressures, sum.account.failures, 0, 0)
       sum.shown = true
       if (this.#shown.size >= limits.endpointSeriesMax) return
     }
   }
 
-  #add(id: string, sum: Sum, own: Account, a: number, b: number, c: number, d: number, e: number, f: number): void {
-    own.add(a, b, c, d, e, f)
-    sum.account.add(a, b, c, d, e, f)
-    if (!sum.shown) this.#others.add(a, b, c, d, e, f)
+  #add(id: string, sum: Sum, own: Account, a: number, b: number, c: number, d: number, e: number, f: number, g: number): void {
+    own.add(a, b, c, d, e, f, g)
+    sum.account.add(a, b, c, d, e, f, g)
+    if (!sum.shown) this.#others.add(a, b, c, d, e, f, g)
     this.#untold.add(id)
   }
 }

@@ -19,7 +19,7 @@ export type Batch = {
   /** After the loads. */
   readonly hold: LoadsHold | undefined
   /** Charges of the proxy's other workers. */
-  readonly elsewhere: readonly (readonly [id: string, charged: number])[]
+  readonly elsewhere: readonly (readonly [id: string, charged: number, unanswered: number])[]
 }
 
 export type EndpointRow = {
@@ -35,7 +35,7 @@ export type EndpointRow = {
 /** Changed rows of a worker's ledger, totals since the worker knows the endpoint; COLUMNS numbers for each id. A thousand rows cross in one piece. */
 export type LedgerRows = { readonly ids: readonly string[]; readonly numbers: Float64Array }
 
-export const COLUMNS = 6
+export const COLUMNS = 7
 
 export function packRows(slots: readonly EndpointSlot[]): LedgerRows {
   const numbers = new Float64Array(COLUMNS * slots.length)
@@ -47,6 +47,7 @@ export function packRows(slots: readonly EndpointSlot[]): LedgerRows {
     numbers[at++] = slot.backpressures
     numbers[at++] = slot.failures
     numbers[at++] = slot.awayFor === undefined ? 0 : 1
+    numbers[at++] = slot.unanswered
   }
   return { ids: slots.map((slot) => slot.id), numbers }
 }

@@ -37,7 +37,7 @@ class Pair {
     head: () => this.picture.head,
     load: (id) => ({ id, load: { queueDepth: 1 }, ageMs: 0, teller: 1 }),
     loadsHold: () => ({ teller: 1, ageMs: 0 }),
-    elsewhere: () => 7,
+    elsewhere: () => [7, 2],
   }
 
   put(...endpoints: readonly Endpoint[]): void {
@@ -129,7 +129,7 @@ describe('a worker’s feed', () => {
     const first = pair.step()
     expect([first?.loads.length, first?.elsewhere.length]).toEqual([0, 0])
     pair.feed.answered()
-    expect(pair.step()).toMatchObject({ loads: [{ id: 'e0', load: { queueDepth: 1 } }], elsewhere: [['e0', 7]] })
+    expect(pair.step()).toMatchObject({ loads: [{ id: 'e0', load: { queueDepth: 1 } }], elsewhere: [['e0', 7, 2]] })
   })
 
   test('that loads hold is told after every load, and once', () => {
@@ -184,11 +184,15 @@ describe('the workers’ ledgers', () => {
     const sums = new LedgerSums()
     const [a, b]: [WorkerAccounts, WorkerAccounts] = [new Map(), new Map()]
     sums.know('x')
-    expect(sums.take(a, packRows([slot('x', { inFlight: 3, successes: 5 })]))).toEqual(['x'])
+    expect(sums.take(a, packRows([slot('x', { inFlight: 3, unanswered: 2, successes: 5 })]))).toEqual(['x'])
     expect(sums.take(b, packRows([slot('x', { inFlight: 1, burning: 1, ejected: true })]))).toEqual(['x'])
-    expect(sums.take(a, packRows([slot('x', { inFlight: 3, successes: 6 })])), 'no charge changed').toEqual([])
+    expect(sums.take(a, packRows([slot('x', { inFlight: 3, unanswered: 2, successes: 6 })])), 'no charge changed').toEqual([])
+    expect(sums.take(a, packRows([slot('x', { inFlight: 3, unanswered: 1, successes: 6 })])), 'one is answered').toEqual(['x'])
     expect(rowOf(sums, 'x')).toEqual({ id: 'x', inFlight: 4, burning: 1, successes: 6, backpressures: 0, failures: 0, ejected: true })
-    expect([sums.elsewhere('x', a), sums.elsewhere('x', b)]).toEqual([2, 3])
+    expect([sums.elsewhere('x', a), sums.elsewhere('x', b)]).toEqual([
+      [2, 0],
+      [3, 1],
+    ])
     expect(sums.takeUntold(10)).toHaveLength(1)
     expect(sums.takeUntold(10)).toHaveLength(0)
   })

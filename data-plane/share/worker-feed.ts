@@ -15,7 +15,7 @@ export type FeedSource = {
   head(): PictureHead
   load(id: string): LoadRow
   loadsHold(): LoadsHold | undefined
-  elsewhere(id: string): number
+  elsewhere(id: string): readonly [charged: number, unanswered: number]
 }
 
 export class WorkerFeed {
@@ -80,11 +80,11 @@ export class WorkerFeed {
     }
     if (room > 0 && !this.held) room = move(this.#breaks, room, (id) => tell(source.endpoint(id), id, upserts, removed))
     const loads: LoadRow[] = []
-    const elsewhere: (readonly [string, number])[] = []
+    const elsewhere: (readonly [string, number, number])[] = []
     // Of an endpoint that the worker has heard of.
     if (this.#makes.size === 0) {
       move(this.#loads, limits.feedLoadsMax, (id) => loads.push(source.load(id)))
-      move(this.#charges, limits.feedLoadsMax, (id) => elsewhere.push([id, source.elsewhere(id)]))
+      move(this.#charges, limits.feedLoadsMax, (id) => elsewhere.push([id, ...source.elsewhere(id)]))
     }
     const hold = this.#takeHold(source)
     if (upserts.length + removed.length + loads.length + elsewhere.length === 0 && head === undefined && hold === undefined)

@@ -172,7 +172,7 @@ export class Worker {
     for (const { id, load, ageMs, teller } of loads)
       this.#routing.slot(id)?.report(load === undefined ? undefined : { load, sampledAt: millis(now - ageMs) }, teller)
     if (hold !== undefined) this.#routing.loadsHold(hold.teller, millis(now - hold.ageMs))
-    for (const [id, charged] of elsewhere) this.#routing.slot(id)?.holdElsewhere(charged, now)
+    for (const [id, charged, unanswered] of elsewhere) this.#routing.slot(id)?.holdElsewhere(charged, unanswered, now)
     this.#service.desk.onFleet()
   }
 

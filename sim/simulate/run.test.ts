@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { limits } from '../../core/limits.ts'
 import { CHOOSERS, type ChooserName, chooserOf } from './choosers.ts'
 import { Run } from './run.ts'
 import { capacityPerSecond } from './scenario/fleet-capacity.ts'
+import { parseScenario } from './scenario/read-scenario.ts'
 import type { Fault, Scenario } from './scenario/scenario.ts'
 import { GPU_RULES } from './servers/gpu-kinds.ts'
 import { slotRules } from './servers/slot-server.ts'
@@ -134,6 +137,14 @@ describe('more than the fleet can do', () => {
     expect(refusals).toEqual({})
     expect(queuedMeasures).toEqual(expect.objectContaining({ refused: 0, failed: 0 }))
   })
+})
+
+test('late, lost and lying reports leave LEAST_WAIT no tenth behind LEAST_REQUEST, which hears none', () => {
+  const file = fileURLToPath(new URL('../scenarios/bad-signals.yaml', import.meta.url))
+  const scenario = { ...parseScenario(readFileSync(file, 'utf8'), file), seconds: 120 }
+  const p99 = (policy: ChooserName, seed: number): number =>
+    new Run(scenario, { load: 0.9, seed, chooser: () => chooserOf(policy) }).play().measures.ttftMs?.p99 ?? Number.NaN
+  for (const seed of [1, 2, 3]) expect(p99('LEAST_WAIT', seed) / p99('LEAST_REQUEST', seed), `seed ${seed}`).toBeLessThan(1.1)
 })
 
 test('servers with slots run the queue of the model server', () => {

@@ -82,7 +82,8 @@ class Bench {
     this.#open[at] = this.#open[OPEN - 1] as EndpointSlot
     this.#open.pop()
     ended.firstByte.record(millis(20 + (this.#key % 40)), now)
-    this.#ledger.settle(ended, 'success', false, now)
+    this.#ledger.answered(ended)
+    this.#ledger.settle(ended, 'success', false, true, now)
   }
 
   #tell(slot: EndpointSlot): void {

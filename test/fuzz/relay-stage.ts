@@ -40,6 +40,7 @@ export class RelayStage {
   readonly #front: Pipe
   readonly #backs = new Map<string, Pipe>()
   readonly #pipes: Pipe[] = []
+  readonly #routing: RoutingTable
   readonly #outliers: OutlierWatch
   #now = 1_000
   /** Whoever moves next draws by its own. */
@@ -53,6 +54,7 @@ export class RelayStage {
     this.draw = draw
     this.#scene = scene
     const routing = new RoutingTable(scene.snapshot, (one) => new EndpointSlot(one))
+    this.#routing = routing
     this.#outliers = new OutlierWatch({ resort: (slot) => routing.resort(slot), tell: () => {} })
     this.#service = new RequestService(
       {
@@ -127,6 +129,7 @@ export class RelayStage {
     this.#ledger.expire(millis(this.#now + limits.burningMax))
     const { open, burning } = this.#ledger
     must(open === 0 && burning === 0, `${open} attempts and ${burning} cancelled ones are still charged`)
+    for (const slot of this.#routing.slots) must(slot.unbegun === 0, `${slot.unbegun} attempts at ${slot.id} still count as unanswered`)
     must(this.#tally.open === 0, `${this.#tally.open} requests still count as open`)
     const copies = limits.retryCopiesMax - this.#service.retryCopies.left
     must(copies === 0, `${copies} bytes of copies are kept`)

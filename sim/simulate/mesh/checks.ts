@@ -16,6 +16,7 @@ export function checkCharges(ledger: Ledger, slots: readonly EndpointSlot[]): vo
   let [inFlight, burning] = [0, 0]
   for (const slot of slots) {
     assert(slot.inFlight >= 0 && slot.burning >= 0, 'no endpoint holds less than nothing')
+    assert(slot.unanswered >= 0 && slot.unanswered <= slot.inFlight, 'whoever waits for an answer is open')
     inFlight += slot.inFlight
     burning += slot.burning
   }

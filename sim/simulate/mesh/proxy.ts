@@ -122,6 +122,7 @@ export class SimProxy {
 
   onFirstToken({ slot, attemptAt, pass }: Request, now: Millis): void {
     if (slot === undefined) return
+    this.ledger.answered(slot)
     const took = millis(now - attemptAt)
     if (pass !== undefined) this.#desk?.answerBegan(pass, took, now)
     slot.firstByte.record(took, now)
@@ -132,10 +133,10 @@ export class SimProxy {
 
   /** `burning`: it was cancelled, and may go on for a while. */
   settle(request: Request, outcome: Outcome, now: Millis, burning = false): void {
-    const { slot, pass, attemptAt } = request
+    const { slot, pass, attemptAt, firstTokenAt } = request
     if (slot === undefined) return
     request.slot = undefined
-    this.ledger.settle(slot, outcome, burning, now)
+    this.ledger.settle(slot, outcome, burning, firstTokenAt !== undefined, now)
     if (pass !== undefined) this.#desk?.settle(pass, outcome, millis(now - attemptAt))
     this.#open--
     checkLedger(this.ledger, this.#open)

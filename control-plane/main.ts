@@ -16,6 +16,7 @@ import { type Config, readConfig } from './config.ts'
 import { AdminServer } from './wire/admin-server.ts'
 import { AgentCommands } from './wire/agent-commands.ts'
 import { controlMetrics } from './wire/control-metrics.ts'
+import { seldomCollectFully } from './wire/full-collections.ts'
 import { IntentStore } from './wire/intent-store.ts'
 import { ChangeLog } from './wire/log-changes.ts'
 import { LoopRunner } from './wire/loop-runner.ts'
@@ -24,10 +25,9 @@ import { callRolls } from './wire/roll-caller.ts'
 import { OutcomeExchange } from './wire/share-outcomes.ts'
 import { TelemetryIntake } from './wire/telemetry-intake.ts'
 import { SuspectTrier } from './wire/try-suspects.ts'
-import { keepYoung } from './wire/young-objects.ts'
 
 export async function main(argv: readonly string[]): Promise<void> {
-  keepYoung()
+  seldomCollectFully()
   const config = readConfig(argv)
   const log = createLog('control-plane', config.logLevel)
   const life = new ProcessLife(log)

@@ -4,6 +4,7 @@ import { EMPTY_SNAPSHOT, type Endpoint } from '../../core/mesh-snapshot.ts'
 import { millis } from '../../core/units.ts'
 import { isTraced, traceIdOf } from '../grpc/trace-parent.ts'
 import { headerField } from '../http2/header-field.ts'
+import type { Exchange } from '../relay/exchange.ts'
 import type { Ask } from '../routing/ask.ts'
 import type { EndpointSlot } from '../routing/endpoint-slot.ts'
 import type { Candidates } from '../routing/model-groups.ts'
@@ -11,6 +12,7 @@ import { pick } from '../routing/pick.ts'
 import { RoutingTable } from '../routing/routing-table.ts'
 import { DecisionBook, type DecisionRecord } from './decision-book.ts'
 import { describeChoice } from './describe-choice.ts'
+import { Explainer } from './explainer.ts'
 
 const now = millis(5_000)
 const endpoint = (id: string, more: Partial<Endpoint> = {}): Endpoint => ({
@@ -116,8 +118,30 @@ test('one of so many requests is remembered, and traced ones and second attempts
   expect(wanted(1_000, false, true, 3)).toBe(limits.decisionsPerSecond)
 })
 
+test('what was decided in a rehearsal is forgotten, and takes nothing of what is remembered in the same second', () => {
+  const explainer = new Explainer()
+  const table = fleet([endpoint('a')])
+  const traced = () => ({ head: { trace: headerField('traceparent', TRACED) }, attempts: 0 }) as unknown as Exchange
+  const decide = (): boolean => {
+    const exchange = traced()
+    if (!explainer.wants(exchange, now)) return false
+    const ask: Ask = { now, draw: () => 0.4, excluded: [], compared: [] }
+    const from = candidatesOf(table)
+    explainer.note(exchange, 'm', 'v7', from, ask, pick(from, ask) as EndpointSlot)
+    return true
+  }
+  const found = () => explainer.find({ model: '', trace: '', most: 1_000 }).length
+  while (decide());
+  expect(found()).toBe(limits.decisionsPerSecond)
+  explainer.forget()
+  expect(found()).toBe(0)
+  expect([decide(), found()]).toEqual([true, 1])
+})
+
+const TRACED = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+
 test.each([
-  ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', true, '4bf92f3577b34da6a3ce929d0e0e4736'],
+  [TRACED, true, '4bf92f3577b34da6a3ce929d0e0e4736'],
   ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00', false, '4bf92f3577b34da6a3ce929d0e0e4736'],
   ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0b', true, '4bf92f3577b34da6a3ce929d0e0e4736'],
   ['cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03-more', true, '4bf92f3577b34da6a3ce929d0e0e4736'],

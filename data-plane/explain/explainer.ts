@@ -12,7 +12,7 @@ import { DecisionBook, type DecisionQuery, type DecisionRecord } from './decisio
 import { describeChoice } from './describe-choice.ts'
 
 export class Explainer {
-  readonly #book = new DecisionBook()
+  #book = new DecisionBook()
 
   /** Whether the attempt that begins is one to remember. */
   wants({ head, attempts }: Exchange, now: Millis): boolean {
@@ -39,6 +39,11 @@ export class Explainer {
       messages: exchange.answers.messages,
       requestBytes: BigInt(exchange.received),
     }
+  }
+
+  /** What was decided so far was for no client; nor does it count against what is remembered of this second. */
+  forget(): void {
+    this.#book = new DecisionBook()
   }
 
   find(query: DecisionQuery): readonly DecisionRecord[] {

@@ -1,6 +1,6 @@
 /**
  * A rehearsal before the first client: the worker relays between sockets of our own, so that the compiler's work on the hot path is done when
- * traffic comes, not while it comes. Bounded in time; a rehearsal that fails costs only itself. Afterwards the worker forgets what it counted.
+ * traffic comes, not while it comes. Bounded in time; a rehearsal that fails costs only itself. Afterwards the worker forgets what it counted and decided.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { limits } from '../../core/limits.ts'
@@ -34,7 +34,7 @@ export async function warmUp(worker: Worker): Promise<void> {
     const patience = performance.now() + limits.warmUpMax
     while (!worker.idle && performance.now() < patience) await new Promise((resolve) => setTimeout(resolve, IDLE_POLL_MS))
     worker.apply({ ...NO_NEWS, removed: [ENDPOINT.id] })
-    worker.forgetCounts()
+    worker.forgetRehearsal()
   }
 }
 

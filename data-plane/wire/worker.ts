@@ -212,12 +212,13 @@ export class Worker {
     return this.#clients.size === 0 && this.#tally.open === 0 && this.#ledger.open === 0
   }
 
-  /** What was counted so far was no client's. */
-  forgetCounts(): void {
+  /** What was counted and decided so far was for no client. */
+  forgetRehearsal(): void {
     Object.assign(this.#tally, { ...newRequestTally(), open: this.#tally.open })
     Object.assign(this.#shared.tally, { ...newTally(), queuedBytes: this.#shared.tally.queuedBytes })
     this.#taken = 0
     this.#door.tally = newFrontTally()
+    this.#service.explainer.forget()
   }
 
   readonly #owner: LinkOwner = {
